@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * <linux/fs.h> as the newest kernel has it. Kernel headers that include it
+ * see this file, too: a name is redefined only after its last use in them.
+ */
+#ifndef _OFFLOADFS_COMPAT_LINUX_FS_H
+#define _OFFLOADFS_COMPAT_LINUX_FS_H
+
+#include_next <linux/fs.h>
+#include <linux/sched/signal.h>
+
+/*
+ * 6.3 gave mounts a type of their own for what was a user name space. The
+ * word stands for the structure and for the function that returns it (see
+ * <linux/mount.h>), and so does its replacement.
+ */
+#ifndef COMPAT_HAVE_MNT_IDMAP
+#define mnt_idmap		user_namespace
+#define file_mnt_idmap		file_mnt_user_ns
+#endif
+
+/* 6.17 */
+#ifndef COMPAT_HAVE_FILE_KATTR
+#define file_kattr		fileattr
+#endif
+
+/* 6.18 */
+#ifndef COMPAT_HAVE_INODE_JUST_DROP
+#define inode_just_drop		generic_delete_inode
+#endif
+
+/* 6.19 */
+#ifndef COMPAT_HAVE_INODE_STATE_READ_ONCE
+#define inode_state_read_once(inode)	READ_ONCE((inode)->i_state)
+#endif
+
+/* 6.7. Older ones strip the umask unless there is SB_POSIXACL. */
+#ifndef SB_I_NOUMASK
+#define SB_I_NOUMASK		0
+#endif
+
+/*
+ * 6.7 to 7.0: a flag for ->getattr says that security modules have been asked,
+ * and not to pass it on.
+ */
+#ifdef AT_GETATTR_NOSEC
+static inline int compat_vfs_getattr(const struct path *path,
+				     struct kstat *stat, u32 request_mask,
+				     unsigned int flags)
+{
+	if (flags & AT_GETATTR_NOSEC)
+		return vfs_getattr_nosec(path, stat, request_mask, flags);
+	return vfs_getattr(path, stat, request_mask, flags);
+}
+
+#define vfs_getattr		compat_vfs_getattr
+#endif
+
+/* 6.6: the part of d_tmpfile() that names the dentry, as /proc shows it. */
+#ifndef COMPAT_HAVE_D_MARK_TMPFILE
+static inline void d_mark_tmpfile(struct file *file, struct inode *inode)
+{
+	struct dentry *dentry = file->f_path.dentry;
+
+	spin_lock(&dentry->d_parent->d_lock);
+	spin_lock_nested(&dentry->d_lock, DENTRY_D_LOCK_NESTED);
+	dentry->d_name.len = snprintf(dentry->d_iname, DNAME_INLINE_LEN,
+				      "#%llu", (unsigned long long)inode->i_ino);
+	spin_unlock(&dentry->d_lock);
+	spin_unlock(&dentry->d_parent->d_lock);
+}
+#endif
+
+/* 6.17: before, every dentry got its operations from here. */
+#ifndef COMPAT_HAVE_SET_DEFAULT_D_OP
+static inline void set_default_d_op(struct super_block *sb,
+				    const struct dentry_operations *ops)
+{
+	sb->s_d_op = ops;
+}
+#endif
+
+/*
+ * What changes a directory got a place for a delegated inode, and lost what
+ * it can tell by itself. Nobody here waits for delegations to be returned.
+ */
+struct delegated_inode;
+
+/* 6.19: a structure of its own for what was an inode. */
+#ifndef COMPAT_HAVE_DELEGATED_INODE
+static inline int compat_vfs_unlink(struct mnt_idmap *idmap, struct inode *dir,
+				    struct dentry *dentry,
+				    struct delegated_inode *delegated)
+{
+	return vfs_unlink(idmap, dir, dentry, NULL);
+}
+
+#define vfs_unlink		compat_vfs_unlink
+#endif
+
+/* 7.0 */
+#ifndef COMPAT_HAVE_VFS_CREATE_DENTRY
+static inline int compat_vfs_create(struct mnt_idmap *idmap,
+				    struct dentry *dentry, umode_t mode,
+				    struct delegated_inode *delegated)
+{
+	return vfs_create(idmap, d_inode(dentry->d_parent), dentry, mode, true);
+}
+
+#define vfs_create		compat_vfs_create
+#endif
+
+/* 6.19 */
+#ifndef COMPAT_HAVE_VFS_MKDIR_DELEGATED
+static inline int compat_vfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
+				   struct dentry *dentry, umode_t mode,
+				   dev_t dev, struct delegated_inode *delegated)
+{
+	return vfs_mknod(idmap, dir, dentry, mode, dev);
+}
+
+static inline int compat_vfs_symlink(struct mnt_idmap *idmap,
+				     struct inode *dir, struct dentry *dentry,
+				     const char *target,
+				     struct delegated_inode *delegated)
+{
+	return vfs_symlink(idmap, dir, dentry, target);
+}
+
+static inline int compat_vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir,
+				   struct dentry *dentry,
+				   struct delegated_inode *delegated)
+{
+	return vfs_rmdir(idmap, dir, dentry);
+}
+
+#define vfs_mknod		compat_vfs_mknod
+#define vfs_symlink		compat_vfs_symlink
+#define vfs_rmdir		compat_vfs_rmdir
+#endif
+
+/*
+ * ->mkdir returns what vfs_mkdir() does. The macro makes of the definition of
+ * ours one under another name, and under its own the function for the table.
+ */
+#ifndef COMPAT_HAVE_VFS_MKDIR_DENTRY
+static inline int compat_mkdir_result(struct dentry *made,
+				      struct dentry *dentry)
+{
+	if (IS_ERR_OR_NULL(made))
+		return PTR_ERR_OR_ZERO(made);
+	d_drop(dentry);
+	dput(made);
+	return 0;
+}
+
+#define offloadfs_mkdir(...)						\
+	offloadfs_mkdir_dentry(__VA_ARGS__);				\
+	static int (offloadfs_mkdir)(struct mnt_idmap *idmap,		\
+				     struct inode *dir,			\
+				     struct dentry *dentry,		\
+				     umode_t mode)			\
+	{								\
+		return compat_mkdir_result(offloadfs_mkdir_dentry(idmap, dir, \
+								  dentry, mode), \
+					   dentry);			\
+	}								\
+	static struct dentry *offloadfs_mkdir_dentry(__VA_ARGS__)
+#endif
+
+/*
+ * 6.2: ACLs by dentry, and ->get_acl not for permission checks. Older tables
+ * have a ->get_acl of the new ->get_inode_acl's type: both are initialized,
+ * and the later one stays. See compat/acl.c.
+ */
+#ifndef COMPAT_HAVE_GET_INODE_ACL
+#define get_inode_acl		get_acl
+#define offloadfs_get_acl(...)	offloadfs_dentry_get_acl(__VA_ARGS__)
+#define offloadfs_set_acl(...)	offloadfs_dentry_set_acl(__VA_ARGS__)
+
+struct posix_acl *(offloadfs_get_acl)(struct inode *inode, int type, bool rcu);
+int (offloadfs_set_acl)(struct mnt_idmap *idmap, struct inode *inode,
+			struct posix_acl *acl, int type);
+#endif
+
+/* Exported by 6.8. */
+#ifndef COMPAT_HAVE_GENERIC_WRITE_CHECK_LIMITS
+static inline int compat_write_check_limits(struct file *file, loff_t pos,
+					    loff_t *count)
+{
+	loff_t max = file->f_mapping->host->i_sb->s_maxbytes;
+	loff_t limit = rlimit(RLIMIT_FSIZE);
+
+	if (limit != RLIM_INFINITY) {
+		if (pos >= limit) {
+			send_sig(SIGXFSZ, current, 0);
+			return -EFBIG;
+		}
+		*count = min(*count, limit - pos);
+	}
+	if (!(file->f_flags & O_LARGEFILE))
+		max = MAX_NON_LFS;
+	if (pos >= max)
+		return -EFBIG;
+	*count = min(*count, max - pos);
+	return 0;
+}
+
+#define generic_write_check_limits	compat_write_check_limits
+#endif
+
+/* 6.18: the parents as dentries, and one idmap for both. */
+#ifndef COMPAT_HAVE_RENAMEDATA_PARENTS
+struct compat_renamedata {
+	struct mnt_idmap *mnt_idmap;
+	struct dentry *old_parent;
+	struct dentry *old_dentry;
+	struct dentry *new_parent;
+	struct dentry *new_dentry;
+	unsigned int flags;
+};
+
+static inline int compat_vfs_rename(struct compat_renamedata *rd)
+{
+	struct renamedata old = {
+#ifdef COMPAT_HAVE_MNT_IDMAP
+		.old_mnt_idmap	= rd->mnt_idmap,
+		.new_mnt_idmap	= rd->mnt_idmap,
+#else
+		.old_mnt_userns	= rd->mnt_idmap,
+		.new_mnt_userns	= rd->mnt_idmap,
+#endif
+		.old_dir	= d_inode(rd->old_parent),
+		.old_dentry	= rd->old_dentry,
+		.new_dir	= d_inode(rd->new_parent),
+		.new_dentry	= rd->new_dentry,
+		.flags		= rd->flags,
+	};
+
+	return vfs_rename(&old);
+}
+
+#define renamedata		compat_renamedata
+#define vfs_rename		compat_vfs_rename
+#endif
+
+#endif /* _OFFLOADFS_COMPAT_LINUX_FS_H */
