@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * offloadfs - directories: changes of names, and listings.
+ *
+ * The VFS has locked the upper directories and made sure of the upper names.
+ * The lower is locked in turn, and its dentries checked: someone may have been
+ * faster there. Then -ESTALE makes the VFS look the names up once more.
+ *
+ * Lock order: upper directories, then write access to the lower mount, then
+ * the lower directories.
+ */
+#include <linux/backing-file.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include "offloadfs.h"
+
+/* What a name is to become. */
+struct offloadfs_new {
+	umode_t mode;
+	dev_t rdev;
+	const char *symlink;
+	struct dentry *link;
+};
+
+/* The name below is not what the upper dentry says: have it looked up again. */
+static int offloadfs_stale(struct dentry *dentry)
+{
+	d_drop(dentry);
+	return -ESTALE;
+}
+
+static bool offloadfs_moved(const struct dentry *dentry)
+{
+	const struct dentry *lower = offloadfs_lower_dentry(dentry);
+
+	return d_unhashed(lower) ||
+	       lower->d_parent != offloadfs_lower_dentry(dentry->d_parent);
+}
+
+static struct dentry *offloadfs_start_creating(struct dentry *dentry)
+{
+	struct dentry *lower;
+
+	lower = start_creating_dentry(offloadfs_lower_dentry(dentry->d_parent),
+				      offloadfs_lower_dentry(dentry));
+	if (lower == ERR_PTR(-EINVAL) || lower == ERR_PTR(-EEXIST))
+		return ERR_PTR(offloadfs_stale(dentry));
+	return lower;
+}
+
+static struct dentry *offloadfs_start_removing(struct dentry *dentry)
+{
+	struct dentry *lower;
+
+	lower = start_removing_dentry(offloadfs_lower_dentry(dentry->d_parent),
+				      offloadfs_lower_dentry(dentry));
+	if (lower == ERR_PTR(-EINVAL) || lower == ERR_PTR(-ENOENT))
+		return ERR_PTR(offloadfs_stale(dentry));
+	return lower;
+}
+
+/*
+ * Give a fresh upper name its inode. A lower that has dropped its dentry
+ * (network file systems may) is asked again by the next lookup.
+ */
+static int offloadfs_instantiate(struct dentry *dentry)
+{
+	struct dentry *lower = offloadfs_lower_dentry(dentry);
+	struct inode *inode;
+
+	if (d_unhashed(lower) || d_really_is_negative(lower)) {
+		d_drop(dentry);
+		return 0;
+	}
+	inode = offloadfs_iget(dentry->d_sb, d_inode(lower));
+	if (IS_ERR(inode)) {
+		d_drop(dentry);
+		return PTR_ERR(inode);
+	}
+	d_instantiate(dentry, inode);
+	return 0;
+}
+
+/* Returns what to hand to end_creating(): an ERR_PTR() if that is done. */
+static struct dentry *offloadfs_create_lower(struct mnt_idmap *idmap,
+					     struct dentry *lower,
+					     const struct offloadfs_new *new,
+					     int *err)
+{
+	struct inode *dir = d_inode(lower->d_parent);
+
+	*err = 0;
+	if (new->link)
+		*err = vfs_link(new->link, idmap, dir, lower, NULL);
+	else if (new->symlink)
+		*err = vfs_symlink(idmap, dir, lower, new->symlink, NULL);
+	else if (S_ISREG(new->mode))
+		*err = vfs_create(idmap, lower, new->mode, NULL);
+	else if (!S_ISDIR(new->mode))
+		*err = vfs_mknod(idmap, dir, lower, new->mode, new->rdev, NULL);
+	else
+		lower = vfs_mkdir(idmap, dir, lower, new->mode, NULL);
+	if (IS_ERR(lower))
+		*err = PTR_ERR(lower);
+	return lower;
+}
+
+static int offloadfs_make(struct inode *dir, struct dentry *dentry,
+			  const struct offloadfs_new *new)
+{
+	struct vfsmount *mnt = offloadfs_lower_mnt(dir->i_sb);
+	struct dentry *lower;
+	int err;
+
+	err = mnt_want_write(mnt);
+	if (err)
+		return err;
+	lower = offloadfs_start_creating(dentry);
+	if (IS_ERR(lower)) {
+		mnt_drop_write(mnt);
+		return PTR_ERR(lower);
+	}
+	lower = offloadfs_create_lower(mnt_idmap(mnt), lower, new, &err);
+	if (!err)
+		err = offloadfs_instantiate(dentry);
+	end_creating(lower);
+	mnt_drop_write(mnt);
+	offloadfs_copy_attr(dir);
+	return err;
+}
+
+static int offloadfs_create(struct mnt_idmap *idmap, struct inode *dir,
+			    struct dentry *dentry, umode_t mode, bool excl)
+{
+	struct offloadfs_new new = { .mode = (mode & ~S_IFMT) | S_IFREG };
+	int err = offloadfs_make(dir, dentry, &new);
+
+	/* Another client of the lower's server has made it: look again. */
+	if (err == -EEXIST && !excl) {
+		d_drop(offloadfs_lower_dentry(dentry));
+		return offloadfs_stale(dentry);
+	}
+	/* The caller goes on to open it. */
+	if (!err && d_really_is_negative(dentry))
+		return -ESTALE;
+	return err;
+}
+
+static struct dentry *offloadfs_mkdir(struct mnt_idmap *idmap,
+				      struct inode *dir, struct dentry *dentry,
+				      umode_t mode)
+{
+	struct offloadfs_new new = { .mode = (mode & ~S_IFMT) | S_IFDIR };
+
+	return ERR_PTR(offloadfs_make(dir, dentry, &new));
+}
+
+static int offloadfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
+			   struct dentry *dentry, umode_t mode, dev_t rdev)
+{
+	struct offloadfs_new new = { .mode = mode, .rdev = rdev };
+
+	return offloadfs_make(dir, dentry, &new);
+}
+
+static int offloadfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
+			     struct dentry *dentry, const char *target)
+{
+	struct offloadfs_new new = { .symlink = target };
+
+	return offloadfs_make(dir, dentry, &new);
+}
+
+static int offloadfs_link(struct dentry *old, struct inode *dir,
+			  struct dentry *dentry)
+{
+	struct offloadfs_new new = { .link = offloadfs_lower_dentry(old) };
+	int err = offloadfs_make(dir, dentry, &new);
+
+	offloadfs_copy_attr(d_inode(old));
+	return err;
+}
+
+/*
+ * The upper name is dropped, not kept as a negative one: with it goes the
+ * reference to a lower file that a network file system has only renamed
+ * because it was in use.
+ */
+static int offloadfs_remove(struct inode *dir, struct dentry *dentry,
+			    int (*remove)(struct mnt_idmap *, struct inode *,
+					  struct dentry *,
+					  struct delegated_inode *))
+{
+	struct vfsmount *mnt = offloadfs_lower_mnt(dir->i_sb);
+	struct dentry *lower;
+	int err;
+
+	err = mnt_want_write(mnt);
+	if (err)
+		return err;
+	lower = offloadfs_start_removing(dentry);
+	if (IS_ERR(lower)) {
+		mnt_drop_write(mnt);
+		return PTR_ERR(lower);
+	}
+	err = remove(mnt_idmap(mnt), d_inode(lower->d_parent), lower, NULL);
+	end_removing(lower);
+	mnt_drop_write(mnt);
+	offloadfs_copy_attr(dir);
+	offloadfs_copy_attr(d_inode(dentry));
+	if (!err)
+		d_drop(dentry);
+	return err;
+}
+
+static int offloadfs_unlink(struct inode *dir, struct dentry *dentry)
+{
+	return offloadfs_remove(dir, dentry, vfs_unlink);
+}
+
+static int offloadfs_rmdir(struct inode *dir, struct dentry *dentry)
+{
+	return offloadfs_remove(dir, dentry, vfs_rmdir);
+}
+
+static int offloadfs_rename_lower(struct dentry *old, struct dentry *new,
+				  unsigned int flags)
+{
+	struct renamedata rd = {
+		.mnt_idmap	= offloadfs_lower_idmap(old->d_sb),
+		.old_parent	= offloadfs_lower_dentry(old->d_parent),
+		.new_parent	= offloadfs_lower_dentry(new->d_parent),
+		.flags		= flags,
+	};
+	int err;
+
+	err = start_renaming_two_dentries(&rd, offloadfs_lower_dentry(old),
+					  offloadfs_lower_dentry(new));
+	if (err == -EINVAL && offloadfs_moved(old))
+		return offloadfs_stale(old);
+	if (err == -EINVAL && offloadfs_moved(new))
+		return offloadfs_stale(new);
+	if (err)
+		return err;
+	err = vfs_rename(&rd);
+	end_renaming(&rd);
+	return err;
+}
+
+static int offloadfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+			    struct dentry *old, struct inode *new_dir,
+			    struct dentry *new, unsigned int flags)
+{
+	struct vfsmount *mnt = offloadfs_lower_mnt(old_dir->i_sb);
+	int err;
+
+	err = mnt_want_write(mnt);
+	if (err)
+		return err;
+	err = offloadfs_rename_lower(old, new, flags);
+	mnt_drop_write(mnt);
+
+	offloadfs_copy_attr(old_dir);
+	offloadfs_copy_attr(new_dir);
+	offloadfs_copy_attr(d_inode(old));
+	if (d_really_is_positive(new))
+		offloadfs_copy_attr(d_inode(new));
+	return err;
+}
+
+static int offloadfs_tmpfile_opened(struct inode *inode, struct file *file)
+{
+	offloadfs_file_opened(file, offloadfs_lower_file(file));
+	return 0;
+}
+
+/* The lower file is open already: make it the upper's. */
+static int offloadfs_finish_tmpfile(struct file *file, struct file *lower)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct inode *inode;
+	int err;
+
+	inode = offloadfs_iget(dentry->d_sb, file_inode(lower));
+	if (IS_ERR(inode)) {
+		fput(lower);
+		return PTR_ERR(inode);
+	}
+	d_mark_tmpfile(file, inode);
+	offloadfs_set_lower_dentry(dentry, dget(lower->f_path.dentry));
+	d_instantiate(dentry, inode);
+	file->private_data = lower;
+	err = finish_open(file, dentry, offloadfs_tmpfile_opened);
+	/* ->release() is called for an opened file only. */
+	if (!(file->f_mode & FMODE_OPENED))
+		fput(lower);
+	return err;
+}
+
+static int offloadfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
+			     struct file *file, umode_t mode)
+{
+	struct path parent = offloadfs_lower_path(file->f_path.dentry->d_parent);
+	struct file *lower;
+	int err;
+
+	err = mnt_want_write(parent.mnt);
+	if (err)
+		return err;
+	lower = backing_tmpfile_open(file, file->f_flags, &parent, mode,
+				     current_cred());
+	if (IS_ERR(lower))
+		err = PTR_ERR(lower);
+	else
+		err = offloadfs_finish_tmpfile(file, lower);
+	mnt_drop_write(parent.mnt);
+	return err;
+}
+
+/* The lower's positions are the upper's: its cookies go to the program. */
+static int offloadfs_iterate(struct file *file, struct dir_context *ctx)
+{
+	struct file *lower = offloadfs_lower_file(file);
+
+	lower->f_pos = ctx->pos;
+	return iterate_dir(lower, ctx);
+}
+
+const struct file_operations offloadfs_dir_operations = {
+	.owner		= THIS_MODULE,
+	.open		= offloadfs_open,
+	.release	= offloadfs_release,
+	.read		= generic_read_dir,
+	.iterate_shared	= offloadfs_iterate,
+	.llseek		= offloadfs_llseek,
+	.fsync		= offloadfs_fsync,
+	.flush		= offloadfs_flush,
+	.lock		= offloadfs_lock,
+	.flock		= offloadfs_flock,
+	.unlocked_ioctl	= offloadfs_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl	= offloadfs_compat_ioctl,
+#endif
+};
+
+const struct inode_operations offloadfs_dir_inode_operations = {
+	.lookup		= offloadfs_lookup,
+	.create		= offloadfs_create,
+	.link		= offloadfs_link,
+	.unlink		= offloadfs_unlink,
+	.symlink	= offloadfs_symlink,
+	.mkdir		= offloadfs_mkdir,
+	.rmdir		= offloadfs_rmdir,
+	.mknod		= offloadfs_mknod,
+	.rename		= offloadfs_rename,
+	.tmpfile	= offloadfs_tmpfile,
+	.permission	= offloadfs_permission,
+	.getattr	= offloadfs_getattr,
+	.setattr	= offloadfs_setattr,
+	.listxattr	= offloadfs_listxattr,
+	.get_inode_acl	= offloadfs_get_inode_acl,
+	.get_acl	= offloadfs_get_acl,
+	.set_acl	= offloadfs_set_acl,
+	.fileattr_get	= offloadfs_fileattr_get,
+	.fileattr_set	= offloadfs_fileattr_set,
+};

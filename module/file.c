@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * offloadfs - files: everything but copies goes straight to the lower file.
+ *
+ * The upper file has no pages; private_data is the lower file. A synchronous
+ * read or write borrows the caller's kiocb for the lower file; an asynchronous
+ * one goes through the backing-file helpers, which keep the two apart until it
+ * completes.
+ *
+ * Lock order: the upper sb_writers before the lower one, that before the
+ * lower inode's lock. No upper inode lock is taken here.
+ */
+#include <linux/fs.h>
+#include <linux/backing-file.h>
+#include <linux/compat.h>
+#include <linux/fadvise.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/filelock.h>
+#include <linux/fsnotify.h>
+#include <linux/mount.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/uio.h>
+#include "offloadfs.h"
+
+/* What open(2) does once, at the upper; the lower file is opened as it is. */
+#define OFFLOADFS_OPEN_ONCE	(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+
+/**
+ * offloadfs_file_opened - make an upper file follow its open lower file
+ * @file: upper file
+ * @lower: lower file; belongs to @file from here on
+ *
+ * Context: in ->open or ->tmpfile, before anyone else sees @file.
+ */
+void offloadfs_file_opened(struct file *file, struct file *lower)
+{
+	const fmode_t positioned = FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+
+	file->private_data = lower;
+	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT);
+	file->f_mode &= ~positioned | lower->f_mode;
+}
+
+static struct file *offloadfs_open_path(struct file *file, struct path *path)
+{
+	return backing_file_open(file, file->f_flags & ~OFFLOADFS_OPEN_ONCE,
+				 path, current_cred());
+}
+
+static int offloadfs_chmod_lower(const struct path *path, umode_t mode)
+{
+	struct iattr attr = {
+		.ia_valid = ATTR_MODE | ATTR_CTIME,
+		.ia_mode = mode,
+	};
+	struct inode *inode = d_inode(path->dentry);
+	int err;
+
+	inode_lock(inode);
+	err = notify_change(mnt_idmap(path->mnt), path->dentry, &attr, NULL);
+	inode_unlock(inode);
+	return err;
+}
+
+/*
+ * Who creates a file may write to it whatever its mode, but to an NFSv4 server
+ * creating and opening are two requests here, and the second one is refused
+ * for a mode of 0444, say. Lend the owner the right for that moment.
+ */
+static struct file *offloadfs_open_created(struct file *file,
+					   struct path *path)
+{
+	umode_t mode = d_inode(path->dentry)->i_mode;
+	struct file *lower;
+	int err;
+
+	err = mnt_want_write(path->mnt);
+	if (err)
+		return ERR_PTR(err);
+	err = offloadfs_chmod_lower(path, mode | 0600);
+	if (!err) {
+		lower = offloadfs_open_path(file, path);
+		if (d_inode(path->dentry)->i_mode == (mode | 0600))
+			err = offloadfs_chmod_lower(path, mode);
+		if (err && !IS_ERR(lower))
+			fput(lower);
+	}
+	mnt_drop_write(path->mnt);
+	return err ? ERR_PTR(err) : lower;
+}
+
+/**
+ * offloadfs_open - open the lower of a regular file or directory
+ * @inode: upper inode
+ * @file: upper file
+ *
+ * Context: as ->open; the caller's credentials are used.
+ * Return: 0 or what opening the lower says.
+ */
+int offloadfs_open(struct inode *inode, struct file *file)
+{
+	struct path path = offloadfs_lower_path(file->f_path.dentry);
+	struct file *lower;
+
+	lower = offloadfs_open_path(file, &path);
+	if (lower == ERR_PTR(-EACCES) && file->f_mode & FMODE_CREATED)
+		lower = offloadfs_open_created(file, &path);
+	if (IS_ERR(lower))
+		return PTR_ERR(lower);
+	offloadfs_file_opened(file, lower);
+	offloadfs_copy_attr(inode);
+	return 0;
+}
+
+/**
+ * offloadfs_release - let go of the lower file
+ * @inode: upper inode
+ * @file: upper file whose last reference is gone
+ *
+ * Return: 0.
+ */
+int offloadfs_release(struct inode *inode, struct file *file)
+{
+	fput(offloadfs_lower_file(file));
+	return 0;
+}
+
+/**
+ * offloadfs_sync_flags - give the lower file the flags of the upper
+ * @file: upper file
+ * @lower: its lower file
+ *
+ * F_SETFL changes the upper file alone, after it has checked the change
+ * against the upper's inode and modes, which are the lower's.
+ *
+ * Return: @lower, or an ERR_PTR() if its file system refuses the flags.
+ */
+struct file *offloadfs_sync_flags(const struct file *file, struct file *lower)
+{
+	unsigned int flags = file->f_flags & OFFLOADFS_SETFL_MASK;
+	int err;
+
+	if (lower->f_op->check_flags) {
+		err = lower->f_op->check_flags(flags);
+		if (err)
+			return ERR_PTR(err);
+	}
+	spin_lock(&lower->f_lock);
+	lower->f_flags = (lower->f_flags & ~OFFLOADFS_SETFL_MASK) | flags;
+	lower->f_iocb_flags = iocb_flags(lower);
+	spin_unlock(&lower->f_lock);
+	return lower;
+}
+
+static ssize_t offloadfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct file *file = iocb->ki_filp;
+	struct file *lower = offloadfs_data_file(file);
+	struct backing_file_ctx ctx = { .cred = current_cred() };
+	ssize_t ret;
+
+	if (IS_ERR(lower))
+		return PTR_ERR(lower);
+	if (!is_sync_kiocb(iocb))
+		return backing_file_read_iter(lower, iter, iocb,
+					      iocb->ki_flags, &ctx);
+	if (unlikely(!lower->f_op->read_iter))
+		return -EINVAL;
+	iocb->ki_filp = lower;
+	ret = lower->f_op->read_iter(iocb, iter);
+	iocb->ki_filp = file;
+	if (ret > 0)
+		fsnotify_access(lower);
+	return ret;
+}
+
+static void offloadfs_end_write(struct kiocb *iocb, ssize_t ret)
+{
+	offloadfs_copy_attr(file_inode(iocb->ki_filp));
+}
+
+static ssize_t offloadfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct file *file = iocb->ki_filp;
+	struct file *lower = offloadfs_data_file(file);
+	struct backing_file_ctx ctx = {
+		.cred = current_cred(),
+		.end_write = offloadfs_end_write,
+	};
+	ssize_t ret;
+
+	if (IS_ERR(lower))
+		return PTR_ERR(lower);
+	if (!is_sync_kiocb(iocb))
+		return backing_file_write_iter(lower, iter, iocb,
+					       iocb->ki_flags, &ctx);
+	if (unlikely(!lower->f_op->write_iter))
+		return -EINVAL;
+	file_start_write(lower);
+	iocb->ki_filp = lower;
+	ret = lower->f_op->write_iter(iocb, iter);
+	iocb->ki_filp = file;
+	if (ret > 0)
+		fsnotify_modify(lower);
+	file_end_write(lower);
+	offloadfs_copy_attr(file_inode(file));
+	return ret;
+}
+
+/**
+ * offloadfs_llseek - ->llseek of files and directories
+ * @file: upper file
+ * @offset: where to, in bytes or as the lower's directory cookie
+ * @whence: SEEK_*
+ *
+ * The upper's position is the one that counts; the lower's is set on the way
+ * and never read. Relative seeks are made absolute for that.
+ *
+ * Return: the new position or a negative errno.
+ */
+loff_t offloadfs_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct file *lower = offloadfs_lower_file(file);
+	loff_t pos;
+
+	if (whence == SEEK_CUR) {
+		if (!offset)
+			return file->f_pos;
+		if (check_add_overflow(file->f_pos, offset, &pos))
+			return -EOVERFLOW;
+		offset = pos;
+		whence = SEEK_SET;
+	}
+	pos = vfs_llseek(lower, offset, whence);
+	if (pos < 0)
+		return pos;
+	return vfs_setpos(file, pos, LLONG_MAX);
+}
+
+static int offloadfs_commit(struct file *file, loff_t start, loff_t end,
+			    int datasync)
+{
+	struct offloadfs_sb *osb = offloadfs_sb(file_inode(file)->i_sb);
+	struct file *lower = offloadfs_lower_file(file);
+	struct offloadfs_backend *b;
+	int err;
+
+	for (b = osb->backends; b < osb->backends + osb->nr_backends; b++) {
+		if (!b->ops->commit)
+			continue;
+		err = b->ops->commit(b->priv, lower, start, end, datasync);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * offloadfs_flush_backends - tell the backends that a descriptor is closed
+ * @file: upper file
+ *
+ * Return: 0 or the first error.
+ */
+int offloadfs_flush_backends(struct file *file)
+{
+	struct offloadfs_sb *osb = offloadfs_sb(file_inode(file)->i_sb);
+	struct file *lower = offloadfs_lower_file(file);
+	struct offloadfs_backend *b;
+	int err = 0, err2;
+
+	if (!(lower->f_mode & FMODE_WRITE))
+		return 0;
+	for (b = osb->backends; b < osb->backends + osb->nr_backends; b++) {
+		if (!b->ops->flush)
+			continue;
+		err2 = b->ops->flush(b->priv, lower);
+		err = err ?: err2;
+	}
+	return err;
+}
+
+/**
+ * offloadfs_fsync - make a file durable, offloaded copies included
+ * @file: upper file or directory
+ * @start: first byte
+ * @end: last byte
+ * @datasync: leave out metadata that is not needed to read the data
+ *
+ * Return: 0 or the first error of a backend or of the lower.
+ */
+int offloadfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct file *lower = offloadfs_lower_file(file);
+	int err = offloadfs_commit(file, start, end, datasync);
+	int err2 = vfs_fsync_range(lower, start, end, datasync);
+
+	/* Not every lower looks for what a backend may have lost. */
+	err2 = err2 ?: file_check_and_advance_wb_err(lower);
+	return err ?: err2;
+}
+
+static int offloadfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct backing_file_ctx ctx = { .cred = current_cred() };
+
+	return backing_file_mmap(offloadfs_lower_file(file), vma, &ctx);
+}
+
+/*
+ * A lease promises to tell of every other open, and those in the lower do not
+ * come by here.
+ */
+static int offloadfs_setlease(struct file *file, int arg,
+			      struct file_lease **lease, void **priv)
+{
+	return -EINVAL;
+}
+
+static long offloadfs_fallocate(struct file *file, int mode, loff_t offset,
+				loff_t len)
+{
+	long ret = vfs_fallocate(offloadfs_lower_file(file), mode, offset, len);
+
+	offloadfs_copy_attr(file_inode(file));
+	return ret;
+}
+
+static int offloadfs_fadvise(struct file *file, loff_t offset, loff_t len,
+			     int advice)
+{
+	return vfs_fadvise(offloadfs_lower_file(file), offset, len, advice);
+}
+
+/*
+ * Only what is known to work on an inode or file system, whatever file it
+ * came through, and takes no other file as its argument.
+ */
+static bool offloadfs_ioctl_is_safe(unsigned int cmd)
+{
+	switch (cmd) {
+	case FS_IOC_GETVERSION:
+	case FS_IOC32_GETVERSION:
+	case FS_IOC_GETFSLABEL:
+	case FITRIM:
+		return true;
+	}
+	return false;
+}
+
+/**
+ * offloadfs_ioctl - pass a safe ioctl to the lower
+ * @file: upper file or directory
+ * @cmd: command
+ * @arg: its argument
+ *
+ * FICLONE and its relatives, FS_IOC_FIEMAP, FS_IOC_GETFLAGS and FS_IOC_FSGETXATTR
+ * do not come here: the VFS turns them into operations.
+ *
+ * Return: what the lower says; -ENOTTY for any other command.
+ */
+long offloadfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct file *lower = offloadfs_lower_file(file);
+
+	if (!offloadfs_ioctl_is_safe(cmd) || !lower->f_op->unlocked_ioctl)
+		return -ENOTTY;
+	return lower->f_op->unlocked_ioctl(lower, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+/**
+ * offloadfs_compat_ioctl - the same for a 32-bit program
+ * @file: upper file or directory
+ * @cmd: command
+ * @arg: its argument
+ *
+ * Return: as offloadfs_ioctl().
+ */
+long offloadfs_compat_ioctl(struct file *file, unsigned int cmd,
+			    unsigned long arg)
+{
+	struct file *lower = offloadfs_lower_file(file);
+
+	if (!offloadfs_ioctl_is_safe(cmd) || !lower->f_op->compat_ioctl)
+		return -ENOIOCTLCMD;
+	return lower->f_op->compat_ioctl(lower, cmd, arg);
+}
+#endif
+
+const struct file_operations offloadfs_file_operations = {
+	.owner			= THIS_MODULE,
+	.open			= offloadfs_open,
+	.release		= offloadfs_release,
+	.llseek			= offloadfs_llseek,
+	.read_iter		= offloadfs_read_iter,
+	.write_iter		= offloadfs_write_iter,
+	.splice_read		= offloadfs_splice_read,
+	.splice_write		= offloadfs_splice_write,
+	.copy_file_range	= offloadfs_copy_file_range,
+	.remap_file_range	= offloadfs_remap_file_range,
+	.fsync			= offloadfs_fsync,
+	.flush			= offloadfs_flush,
+	.mmap			= offloadfs_mmap,
+	.fallocate		= offloadfs_fallocate,
+	.fadvise		= offloadfs_fadvise,
+	.lock			= offloadfs_lock,
+	.flock			= offloadfs_flock,
+	.setlease		= offloadfs_setlease,
+	.unlocked_ioctl		= offloadfs_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl		= offloadfs_compat_ioctl,
+#endif
+};

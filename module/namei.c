@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * offloadfs - names: looking them up in the lower, and finding out when what
+ * was found has changed there.
+ *
+ * Every upper dentry, negative ones included, pins the lower dentry that it
+ * was looked up as, in d_fsdata. It is set once, before anyone else sees the
+ * dentry. The lower may rename, remove or create below us at any time: an
+ * upper dentry is good as long as its lower one still has its name, parent
+ * and inode.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/namei.h>
+#include "offloadfs.h"
+
+/**
+ * offloadfs_set_lower_dentry - say what an upper dentry stands for
+ * @dentry: upper dentry, new and seen by nobody else
+ * @lower: lower dentry; its reference goes to @dentry
+ */
+void offloadfs_set_lower_dentry(struct dentry *dentry, struct dentry *lower)
+{
+	dentry->d_fsdata = lower;
+}
+
+static void offloadfs_d_release(struct dentry *dentry)
+{
+	dput(offloadfs_lower_dentry(dentry));
+}
+
+/*
+ * No lock is taken, so the name may be changing: a comparison that ends at
+ * its NUL stays inside it, and a wrong result only costs a lookup.
+ */
+static bool offloadfs_has_name(const struct dentry *lower,
+			       const struct qstr *name)
+{
+	const char *lower_name = READ_ONCE(lower->d_name.name);
+
+	return !strncmp(lower_name, name->name, name->len) &&
+	       !lower_name[name->len];
+}
+
+/* The same for a lower that has its own idea of when names are equal. */
+static bool offloadfs_has_equal_name(struct dentry *lower,
+				     const struct qstr *name)
+{
+	bool equal;
+
+	spin_lock(&lower->d_lock);
+	equal = !lower->d_op->d_compare(lower, lower->d_name.len,
+					lower->d_name.name, name);
+	spin_unlock(&lower->d_lock);
+	return equal;
+}
+
+/*
+ * Keep no unused name of what is gone from the lower: it would keep the space,
+ * and a network file system's placeholder.
+ */
+static int offloadfs_d_delete(const struct dentry *dentry)
+{
+	const struct dentry *lower = offloadfs_lower_dentry(dentry);
+
+	return lower && (d_unhashed(lower) ||
+			 (d_really_is_positive(lower) &&
+			  !d_inode(lower)->i_nlink));
+}
+
+/* Is the lower dentry in place, and does it have the upper's inode? RCU. */
+static bool offloadfs_is_in_place(struct inode *dir, struct dentry *dentry,
+				  struct dentry *lower)
+{
+	struct dentry *lower_dir = READ_ONCE(lower->d_parent);
+	struct inode *lower_inode = d_inode_rcu(lower);
+	struct inode *inode = d_inode_rcu(dentry);
+
+	if (d_unhashed(lower) ||
+	    d_inode_rcu(lower_dir) != offloadfs_lower_inode(dir))
+		return false;
+	return inode ? lower_inode == offloadfs_lower_inode(inode) :
+		       !lower_inode;
+}
+
+static int offloadfs_revalidate_lower(struct inode *dir, struct dentry *dentry,
+				      struct dentry *lower, unsigned int flags)
+{
+	struct name_snapshot name;
+	int ret;
+
+	take_dentry_name_snapshot(&name, lower);
+	ret = lower->d_op->d_revalidate(offloadfs_lower_inode(dir), &name.name,
+					lower, flags);
+	release_dentry_name_snapshot(&name);
+	if (!ret)
+		d_invalidate(lower);
+	return ret;
+}
+
+/* What the VFS knows of the inode by itself has to be right by now. */
+static int offloadfs_revalidate_inode(struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = d_inode_rcu(dentry);
+
+	if (!inode || !offloadfs_attr_differs(inode))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	offloadfs_copy_attr(inode);
+	return 1;
+}
+
+static int offloadfs_d_revalidate(struct inode *dir, const struct qstr *name,
+				  struct dentry *dentry, unsigned int flags)
+{
+	struct dentry *lower = offloadfs_lower_dentry(dentry);
+	bool good;
+	int ret;
+
+	rcu_read_lock();
+	good = offloadfs_is_in_place(dir, dentry, lower);
+	if (good && !(lower->d_flags & DCACHE_OP_COMPARE))
+		good = offloadfs_has_name(lower, name);
+	rcu_read_unlock();
+	if (!good)
+		return 0;
+	if (!(lower->d_flags & (DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE)))
+		return offloadfs_revalidate_inode(dentry, flags);
+
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	if (lower->d_flags & DCACHE_OP_COMPARE &&
+	    !offloadfs_has_equal_name(lower, name))
+		return 0;
+	if (lower->d_flags & DCACHE_OP_REVALIDATE) {
+		ret = offloadfs_revalidate_lower(dir, dentry, lower, flags);
+		if (ret <= 0)
+			return ret;
+	}
+	return offloadfs_revalidate_inode(dentry, flags);
+}
+
+static int offloadfs_d_weak_revalidate(struct dentry *dentry,
+				       unsigned int flags)
+{
+	struct dentry *lower = offloadfs_lower_dentry(dentry);
+
+	if (!(lower->d_flags & DCACHE_OP_WEAK_REVALIDATE))
+		return 1;
+	return lower->d_op->d_weak_revalidate(lower, flags);
+}
+
+const struct dentry_operations offloadfs_dentry_operations = {
+	.d_revalidate		= offloadfs_d_revalidate,
+	.d_weak_revalidate	= offloadfs_d_weak_revalidate,
+	.d_delete		= offloadfs_d_delete,
+	.d_init			= offloadfs_d_init,
+	.d_release		= offloadfs_d_release,
+};
+
+/* A lower object that the upper cannot show as what it is. */
+static int offloadfs_check_found(const struct dentry *lower,
+				 const struct inode *inode)
+{
+	if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
+		return -EREMOTE;
+	if (IS_CASEFOLDED(inode))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/**
+ * offloadfs_lookup - ->lookup
+ * @dir: upper directory
+ * @dentry: name to look up
+ * @flags: LOOKUP_*
+ *
+ * Context: @dir is locked, shared at least; the caller's credentials count.
+ * Return: NULL, another dentry of the same directory, or an ERR_PTR():
+ * -EREMOTE for what the lower would mount on access, -EOPNOTSUPP for a
+ * case-insensitive directory, or what the lower's lookup says.
+ */
+struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
+				unsigned int flags)
+{
+	struct qstr name = QSTR_INIT(dentry->d_name.name, dentry->d_name.len);
+	struct inode *lower_inode, *inode = NULL;
+	struct dentry *lower;
+	int err;
+
+	lower = lookup_one_unlocked(offloadfs_lower_idmap(dir->i_sb), &name,
+				    offloadfs_lower_dentry(dentry->d_parent));
+	if (IS_ERR(lower))
+		return lower;
+	offloadfs_set_lower_dentry(dentry, lower);
+
+	/* Nothing locks the lower: it may become positive at any moment. */
+	lower_inode = READ_ONCE(lower->d_inode);
+	if (lower_inode) {
+		err = offloadfs_check_found(lower, lower_inode);
+		if (err)
+			return ERR_PTR(err);
+		inode = offloadfs_iget(dir->i_sb, lower_inode);
+		if (IS_ERR(inode))
+			return ERR_CAST(inode);
+	}
+	return d_splice_alias(inode, dentry);
+}
