@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who works on what. Copies wait in a queue of their own, with a bound, for
+ * the workers that --workers counts; PROBE and COMMIT have a few others, so that
+ * a file can be made durable while copies run.
+ */
+#include "copyfiled.h"
+
+#define OTHER_WORKERS		4
+#define COPIES_PER_WORKER	16	/* that may wait */
+#define COPIES_PER_CONN		4	/* at most one part in so many of these, */
+#define COPIES_PER_CONN_MIN	16	/* but always so many */
+
+STAILQ_HEAD(request_list, request);
+
+struct queue {
+	struct request_list list;
+	pthread_cond_t cond;
+	size_t length;
+	size_t bound;
+	size_t conn_bound;		/* of one connection, those that run too */
+};
+
+static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct queue copies = {
+	.list = STAILQ_HEAD_INITIALIZER(copies.list),
+	.cond = PTHREAD_COND_INITIALIZER,
+};
+static struct queue others = {
+	.list = STAILQ_HEAD_INITIALIZER(others.list),
+	.cond = PTHREAD_COND_INITIALIZER,
+};
+static unsigned int active;
+static atomic_bool stop;
+
+/* Does the daemon come to its end? Copies then stop at their next step. */
+bool stopping(void)
+{
+	return atomic_load_explicit(&stop, memory_order_relaxed);
+}
+
+static struct request *queue_pop(struct queue *queue)
+{
+	struct request *rq;
+
+	pthread_mutex_lock(&queue_lock);
+	while (!stopping() && STAILQ_EMPTY(&queue->list))
+		pthread_cond_wait(&queue->cond, &queue_lock);
+	rq = stopping() ? NULL : STAILQ_FIRST(&queue->list);
+	if (rq) {
+		STAILQ_REMOVE_HEAD(&queue->list, link);
+		queue->length--;
+		active++;
+	}
+	pthread_mutex_unlock(&queue_lock);
+	if (rq)
+		stat_dec(STAT_QUEUED);
+	return rq;
+}
+
+static void *worker(void *arg)
+{
+	struct request *rq;
+
+	while ((rq = queue_pop(arg))) {
+		stat_inc(STAT_RUNNING);
+		execute(rq);
+		stat_dec(STAT_RUNNING);
+		pthread_mutex_lock(&queue_lock);
+		active--;
+		pthread_mutex_unlock(&queue_lock);
+	}
+	return NULL;
+}
+
+bool queue_start(unsigned int workers)
+{
+	copies.bound = (size_t)workers * COPIES_PER_WORKER;
+	copies.conn_bound = copies.bound / COPIES_PER_CONN;
+	if (copies.conn_bound < COPIES_PER_CONN_MIN)
+		copies.conn_bound = COPIES_PER_CONN_MIN;
+	for (unsigned int i = 0; i < workers; i++)
+		if (!start_thread(worker, &copies))
+			return false;
+	for (unsigned int i = 0; i < OTHER_WORKERS; i++)
+		if (!start_thread(worker, &others))
+			return false;
+	return true;
+}
+
+static void push(struct queue *queue, struct request *rq)
+{
+	STAILQ_INSERT_TAIL(&queue->list, rq, link);
+	queue->length++;
+	stat_inc(STAT_QUEUED);
+	pthread_cond_signal(&queue->cond);
+}
+
+/**
+ * queue_copy - have a COPY executed
+ * @rq: the request, the queue's from now on unless it is refused
+ *
+ * Context: table_lock.
+ * Return: false if too many wait, of all or of its connection.
+ */
+bool queue_copy(struct request *rq)
+{
+	bool room;
+
+	pthread_mutex_lock(&queue_lock);
+	room = copies.length < copies.bound && rq->conn->copies < copies.conn_bound;
+	if (room)
+		push(&copies, rq);
+	pthread_mutex_unlock(&queue_lock);
+	return room;
+}
+
+/* Take a COPY back. Return: false if a worker has it already. */
+bool queue_remove(struct request *rq)
+{
+	struct request *r;
+
+	pthread_mutex_lock(&queue_lock);
+	STAILQ_FOREACH(r, &copies.list, link)
+		if (r == rq)
+			break;
+	if (r) {
+		STAILQ_REMOVE(&copies.list, rq, request, link);
+		copies.length--;
+		stat_dec(STAT_QUEUED);
+	}
+	pthread_mutex_unlock(&queue_lock);
+	return r;
+}
+
+/* For all else a connection's bound on what is outstanding is enough. */
+void queue_other(struct request *rq)
+{
+	pthread_mutex_lock(&queue_lock);
+	push(&others, rq);
+	pthread_mutex_unlock(&queue_lock);
+}
+
+/**
+ * queue_stop - let workers finish what they do, and begin nothing more
+ * @wait_ms: how long to wait for them
+ *
+ * What is queued gets no reply: its client finds another process, or none, and
+ * sends it again.
+ *
+ * Return: false if a worker is still busy.
+ */
+bool queue_stop(unsigned int wait_ms)
+{
+	int64_t until = now_ms() + wait_ms;
+	bool busy;
+
+	atomic_store(&stop, true);
+	pthread_mutex_lock(&queue_lock);
+	pthread_cond_broadcast(&copies.cond);
+	pthread_cond_broadcast(&others.cond);
+	while ((busy = active) && now_ms() < until) {
+		pthread_mutex_unlock(&queue_lock);
+		sleep_ms(10);
+		pthread_mutex_lock(&queue_lock);
+	}
+	pthread_mutex_unlock(&queue_lock);
+	return !busy;
+}
