@@ -12,6 +12,7 @@
  * written back until they are read anew. NFS and others write whole pages, and a
  * write next to what is being copied would put old bytes over the new ones.
  */
+#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/netfs.h>
 #include <linux/pagemap.h>
@@ -634,6 +635,9 @@ ssize_t offloadfs_copy_file_range(struct file *file_in, loff_t pos_in,
 
 	if (flags)
 		return -EINVAL;
+	/* A 32-bit program's result would pass for an error. */
+	if (in_compat_syscall())
+		len = min_t(size_t, len, MAX_RW_COUNT);
 	ret = offloadfs_start(&c, file_in, file_out, OFFLOADFS_COPY,
 			      OFFLOADFS_COPY_FILE_RANGE);
 	if (ret)

@@ -114,6 +114,11 @@ static bool offloadfs_get_sendfile_args(struct offloadfs_sendfile_args *args)
 	args->in_fd = a[1];
 	args->has_offset = a[2];
 	args->count = a[3];
+	/* Registers of a 64-bit program that makes a 32-bit call. */
+	if (in_compat_syscall()) {
+		args->has_offset = lower_32_bits(a[2]);
+		args->count = lower_32_bits(a[3]);
+	}
 	return true;
 }
 
