@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/fiemap.h>
 #include <linux/fileattr.h>
+#include <linux/filelock.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/posix_acl.h>
@@ -270,6 +271,10 @@ static int offloadfs_change_lower(struct dentry *dentry, struct iattr *attr)
 		err = get_write_access(inode);
 		if (err)
 			return err;
+		if (!(attr->ia_valid & ATTR_FILE))
+			err = break_lease(inode, O_WRONLY);
+		if (err)
+			goto out;
 	}
 	inode_lock(inode);
 	attr->ia_valid |= offloadfs_kill_privs(idmap, lower, attr->ia_valid);
@@ -362,6 +367,9 @@ static const char *offloadfs_get_link(struct dentry *dentry,
 	if (!dentry)
 		return ERR_PTR(-ECHILD);
 	lower = offloadfs_lower_path(dentry);
+	/* A link that only its own file system can follow. */
+	if (d_inode(lower.dentry)->i_op->readlink)
+		return ERR_PTR(-EINVAL);
 	touch_atime(&lower);
 	return vfs_get_link(lower.dentry, done);
 }
