@@ -168,6 +168,9 @@ static ssize_t offloadfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 					      iocb->ki_flags, &ctx);
 	if (unlikely(!lower->f_op->read_iter))
 		return -EINVAL;
+	ret = rw_verify_area(READ, lower, &iocb->ki_pos, iov_iter_count(iter));
+	if (unlikely(ret))
+		return ret;
 	iocb->ki_filp = lower;
 	ret = lower->f_op->read_iter(iocb, iter);
 	iocb->ki_filp = file;
@@ -198,6 +201,9 @@ static ssize_t offloadfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 					       iocb->ki_flags, &ctx);
 	if (unlikely(!lower->f_op->write_iter))
 		return -EINVAL;
+	ret = rw_verify_area(WRITE, lower, &iocb->ki_pos, iov_iter_count(iter));
+	if (unlikely(ret))
+		return ret;
 	file_start_write(lower);
 	iocb->ki_filp = lower;
 	ret = lower->f_op->write_iter(iocb, iter);

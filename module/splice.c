@@ -282,6 +282,9 @@ static ssize_t offloadfs_splice_lower(struct pipe_inode_info *pipe,
 		return PTR_ERR(lower);
 	if (!lower->f_op->splice_write)
 		return -EINVAL;
+	ret = rw_verify_area(WRITE, lower, ppos, len);
+	if (ret)
+		return ret;
 	file_start_write(lower);
 	ret = lower->f_op->splice_write(pipe, lower, ppos, len, flags);
 	file_end_write(lower);

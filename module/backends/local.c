@@ -172,6 +172,20 @@ static bool offloadfs_local_knows_holes(struct offloadfs_copy_request *req)
 					     req->src_pos + req->len - 1);
 }
 
+/* Neither a hole nor a new size was written, so nothing has made them durable. */
+static ssize_t offloadfs_local_sync(const struct offloadfs_copy_request *req,
+				    ssize_t copied)
+{
+	unsigned int flags = req->dst->f_flags;
+	int err;
+
+	if (!(flags & O_DSYNC) && !IS_SYNC(file_inode(req->dst)))
+		return copied;
+	err = vfs_fsync_range(req->dst, req->dst_pos, req->dst_pos + copied - 1,
+			      !(flags & __O_SYNC));
+	return err ?: copied;
+}
+
 static ssize_t offloadfs_local_sparse(struct offloadfs_copy_request *req)
 {
 	loff_t done = 0, size;
@@ -197,7 +211,15 @@ static ssize_t offloadfs_local_sparse(struct offloadfs_copy_request *req)
 		done = clamp(size - req->dst_pos, 0LL, done);
 		ret = err;
 	}
-	return done ?: ret;
+	return done > 0 ? offloadfs_local_sync(req, done) : ret;
+}
+
+/* What the caller of do_splice_direct() owes: who watches the lower files is asked. */
+static int offloadfs_local_verify(const struct offloadfs_copy_request *req)
+{
+	int err = rw_verify_area(READ, req->src, &req->src_pos, req->len);
+
+	return err ?: rw_verify_area(WRITE, req->dst, &req->dst_pos, req->len);
 }
 
 static ssize_t offloadfs_local_copy(void *priv,
@@ -207,6 +229,9 @@ static ssize_t offloadfs_local_copy(void *priv,
 
 	if (req->op != OFFLOADFS_COPY)
 		return -EOPNOTSUPP;
+	ret = offloadfs_local_verify(req);
+	if (ret)
+		return ret;
 	if (req->sparse && req->len > OFFLOADFS_LOCAL_SMALL &&
 	    file_inode(req->src) != file_inode(req->dst) &&
 	    offloadfs_local_knows_holes(req))
