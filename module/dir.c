@@ -10,6 +10,7 @@
  * the lower directories.
  */
 #include <linux/backing-file.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -298,6 +299,23 @@ static int offloadfs_finish_tmpfile(struct file *file, struct file *lower)
 	return err;
 }
 
+static struct file *offloadfs_open_tmpfile(struct file *file,
+					   const struct path *parent,
+					   umode_t mode)
+{
+	const struct cred *cred = offloadfs_open_cred(file->f_path.dentry->d_sb);
+	const struct cred *old;
+	struct file *lower;
+
+	if (IS_ERR(cred))
+		return ERR_CAST(cred);
+	old = override_creds(cred);
+	lower = backing_tmpfile_open(file, file->f_flags, parent, mode, cred);
+	revert_creds(old);
+	put_cred(cred);
+	return lower;
+}
+
 static int offloadfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 			     struct file *file, umode_t mode)
 {
@@ -308,8 +326,7 @@ static int offloadfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	err = mnt_want_write(parent.mnt);
 	if (err)
 		return err;
-	lower = backing_tmpfile_open(file, file->f_flags, &parent, mode,
-				     current_cred());
+	lower = offloadfs_open_tmpfile(file, &parent, mode);
 	if (IS_ERR(lower))
 		err = PTR_ERR(lower);
 	else

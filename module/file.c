@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/backing-file.h>
 #include <linux/compat.h>
+#include <linux/cred.h>
 #include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
@@ -45,8 +46,18 @@ void offloadfs_file_opened(struct file *file, struct file *lower)
 
 static struct file *offloadfs_open_path(struct file *file, struct path *path)
 {
-	return backing_file_open(file, file->f_flags & ~OFFLOADFS_OPEN_ONCE,
-				 path, current_cred());
+	const struct cred *cred = offloadfs_open_cred(file_inode(file)->i_sb);
+	const struct cred *old;
+	struct file *lower;
+
+	if (IS_ERR(cred))
+		return ERR_CAST(cred);
+	old = override_creds(cred);
+	lower = backing_file_open(file, file->f_flags & ~OFFLOADFS_OPEN_ONCE,
+				  path, cred);
+	revert_creds(old);
+	put_cred(cred);
+	return lower;
 }
 
 static int offloadfs_chmod_lower(const struct path *path, umode_t mode)

@@ -211,7 +211,7 @@ int offloadfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	struct path lower = offloadfs_lower_path(path->dentry);
 	int err;
 
-	err = vfs_getattr(&lower, stat, request_mask, flags);
+	err = vfs_getattr_nosec(&lower, stat, request_mask, flags);
 	if (!err)
 		offloadfs_copy_attr(d_inode(path->dentry));
 	return err;
@@ -280,6 +280,7 @@ static int offloadfs_change_lower(struct dentry *dentry, struct iattr *attr)
 	attr->ia_valid |= offloadfs_kill_privs(idmap, lower, attr->ia_valid);
 	err = notify_change(idmap, lower, attr, NULL);
 	inode_unlock(inode);
+out:
 	if (attr->ia_valid & ATTR_SIZE)
 		put_write_access(inode);
 	return err;

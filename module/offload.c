@@ -243,7 +243,7 @@ static int offloadfs_refresh_after_remote(const struct offloadfs_copy_request *r
 	struct kstat stat;
 	int err;
 
-	err = vfs_getattr(&req->dst->f_path, &stat, STATX_BASIC_STATS,
+	err = vfs_getattr_nosec(&req->dst->f_path, &stat, STATX_BASIC_STATS,
 			  AT_STATX_FORCE_SYNC);
 	if (err)
 		return err;

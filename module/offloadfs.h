@@ -28,8 +28,10 @@
 /* Backends in one mount's chain, the local copy at its end included. */
 #define OFFLOADFS_MAX_BACKENDS	4
 
+struct cred;
 struct dentry;
 struct fs_context;
+struct offloadfs_cred_pair;
 struct seq_file;
 
 /**
@@ -111,6 +113,8 @@ struct offloadfs_kobj {
  * @lower: private clone of the lower mount, and the directory shown
  * @lower_name: its path when it was mounted, for people
  * @nosuid: no program of the lower may gain rights: there, too, it could not
+ * @mounter: credentials of the mount request
+ * @creds: per CPU, what lower files were last opened with
  * @config: options; read with READ_ONCE(), changed by a remount only
  * @backends: the chain, in the order in which they are asked
  * @nr_backends: its length
@@ -133,6 +137,8 @@ struct offloadfs_sb {
 	struct path lower;
 	char *lower_name;
 	bool nosuid;
+	const struct cred *mounter;
+	struct offloadfs_cred_pair __percpu *creds;
 	struct offloadfs_config config;
 	struct offloadfs_backend backends[OFFLOADFS_MAX_BACKENDS];
 	unsigned int nr_backends;
@@ -231,9 +237,15 @@ static inline struct path offloadfs_lower_path(const struct dentry *dentry)
 /* super.c */
 int offloadfs_inode_cache_create(void);
 void offloadfs_inode_cache_destroy(void);
+int offloadfs_attach_lower(struct offloadfs_sb *osb, struct fs_context *fc);
 int offloadfs_fill_super(struct super_block *sb, struct fs_context *fc);
 void offloadfs_kill_sb(struct super_block *sb);
 void offloadfs_free_sb(struct offloadfs_sb *osb);
+
+/* cred.c */
+int offloadfs_creds_create(struct offloadfs_sb *osb, const struct cred *mounter);
+void offloadfs_creds_destroy(struct offloadfs_sb *osb);
+const struct cred *offloadfs_open_cred(const struct super_block *sb);
 
 /* params.c */
 extern const struct fs_parameter_spec offloadfs_fs_parameters[];

@@ -295,7 +295,11 @@ static int offloadfs_get_tree(struct fs_context *fc)
 	INIT_LIST_HEAD(&osb->options);
 	osb->config = ctx->config;
 	osb->stats = alloc_percpu(struct offloadfs_stats);
-	err = osb->stats ? offloadfs_find_backends(fc, osb) : -ENOMEM;
+	err = offloadfs_creds_create(osb, fc->cred);
+	if (!err)
+		err = osb->stats ? offloadfs_find_backends(fc, osb) : -ENOMEM;
+	if (!err)
+		err = offloadfs_attach_lower(osb, fc);
 	if (err) {
 		offloadfs_free_sb(osb);
 		return err;

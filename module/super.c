@@ -145,6 +145,9 @@ static void offloadfs_inherit(struct super_block *sb, const struct path *lower)
 	sb->s_iflags |= lower_sb->s_iflags & SB_I_NOUMASK;
 	if (sb_rdonly(lower_sb) || (lower->mnt->mnt_flags & MNT_READONLY))
 		sb->s_flags |= SB_RDONLY;
+	/* The lower may change without the upper's i_version telling of it. */
+	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE |
+			(lower_sb->s_iflags & SB_I_UNTRUSTED_MOUNTER);
 	if (lower->mnt->mnt_flags & MNT_NODEV ||
 	    lower_sb->s_iflags & SB_I_NODEV)
 		sb->s_iflags |= SB_I_NODEV;
@@ -210,8 +213,17 @@ static int offloadfs_keep_path(struct offloadfs_sb *osb,
 	return err;
 }
 
-static int offloadfs_attach_lower(struct offloadfs_sb *osb,
-				  struct fs_context *fc)
+/**
+ * offloadfs_attach_lower - find the lower directory
+ * @osb: of the new mount
+ * @fc: the request; its source names the directory
+ *
+ * Before there is a super block, for which sync(2) and others would wait: the
+ * way to the directory may lead over a server that does not answer.
+ *
+ * Return: 0, or an errno after a message in the context's log.
+ */
+int offloadfs_attach_lower(struct offloadfs_sb *osb, struct fs_context *fc)
 {
 	struct vfsmount *mnt;
 	struct path path;
@@ -260,8 +272,8 @@ static void offloadfs_set_lock_classes(struct super_block *sb)
 
 /**
  * offloadfs_fill_super - make the super block from a parsed mount request
- * @sb: new super block; s_fs_info is the struct offloadfs_sb with its chain of
- *	backends found, but not yet told of the mount
+ * @sb: new super block; s_fs_info is the struct offloadfs_sb with its lower and
+ *	its chain of backends found, but not yet told of the mount
  * @fc: the request; its source names the lower directory
  *
  * Context: s_umount held for writing.
@@ -273,9 +285,6 @@ int offloadfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	struct offloadfs_sb *osb = offloadfs_sb(sb);
 	int err;
 
-	err = offloadfs_attach_lower(osb, fc);
-	if (err)
-		return err;
 	osb->wb_err = errseq_sample(&osb->lower.mnt->mnt_sb->s_wb_err);
 	sb->s_magic = OFFLOADFS_SUPER_MAGIC;
 	sb->s_op = &offloadfs_super_operations;
@@ -316,6 +325,7 @@ void offloadfs_free_sb(struct offloadfs_sb *osb)
 	dput(osb->lower.dentry);
 	if (osb->lower.mnt)
 		kern_unmount(osb->lower.mnt);
+	offloadfs_creds_destroy(osb);
 	free_percpu(osb->stats);
 	kfree(osb->lower_name);
 	kfree(osb);

@@ -119,7 +119,7 @@ static int offloadfs_rpc_probe_directory(struct offloadfs_rpc_probe *p)
 		return -EROFS;
 	}
 	do {
-		err = vfs_getattr(&mount->lower, &stat, STATX_BASIC_STATS,
+		err = vfs_getattr_nosec(&mount->lower, &stat, STATX_BASIC_STATS,
 				  AT_STATX_FORCE_SYNC);
 		err = err ?: offloadfs_rpc_ask(p, &mount->lower, NULL);
 		if (err)
@@ -193,7 +193,7 @@ static bool offloadfs_rpc_sees_answer(const struct offloadfs_rpc_probe *p,
 	struct kstat stat;
 	loff_t pos = 0;
 
-	if (vfs_getattr(&file->f_path, &stat, STATX_BASIC_STATS,
+	if (vfs_getattr_nosec(&file->f_path, &stat, STATX_BASIC_STATS,
 			AT_STATX_FORCE_SYNC) || stat.size != sizeof(got) ||
 	    i_size_read(file_inode(file)) != sizeof(got) ||
 	    invalidate_inode_pages2(file->f_mapping))
@@ -213,7 +213,7 @@ static int offloadfs_rpc_probe_file(struct offloadfs_rpc_probe *p,
 	struct kstat stat;
 	int err;
 
-	err = vfs_getattr(&file->f_path, &stat, STATX_BASIC_STATS, 0);
+	err = vfs_getattr_nosec(&file->f_path, &stat, STATX_BASIC_STATS, 0);
 	if (err)
 		return err;
 	/* As for a copy: a server on this very mount cannot answer. */

@@ -39,23 +39,6 @@
 #define SB_I_NOUMASK		0
 #endif
 
-/*
- * 6.7 to 7.0: a flag for ->getattr says that security modules have been asked,
- * and not to pass it on.
- */
-#ifdef AT_GETATTR_NOSEC
-static inline int compat_vfs_getattr(const struct path *path,
-				     struct kstat *stat, u32 request_mask,
-				     unsigned int flags)
-{
-	if (flags & AT_GETATTR_NOSEC)
-		return vfs_getattr_nosec(path, stat, request_mask, flags);
-	return vfs_getattr(path, stat, request_mask, flags);
-}
-
-#define vfs_getattr		compat_vfs_getattr
-#endif
-
 /* 6.6: the part of d_tmpfile() that names the dentry, as /proc shows it. */
 #ifndef COMPAT_HAVE_D_MARK_TMPFILE
 static inline void d_mark_tmpfile(struct file *file, struct inode *inode)
