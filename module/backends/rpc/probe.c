@@ -5,8 +5,9 @@
  *
  * A file with a random name and random contents is made in the lower. The
  * server has to find it, and to add to it; the lower has to show that. Where
- * nothing can be made (the lower is read-only, or its root is not root's to
- * write to), the directories' file ids and times are compared.
+ * root can make none, as on NFS with root_squash, the directory's owner may.
+ * Where nobody can (the lower is read-only), the directories' file ids and times
+ * are compared, which proves less: a snapshot of the tree has the same.
  */
 #include <linux/cred.h>
 #include <linux/fs.h>
@@ -105,6 +106,15 @@ static int offloadfs_rpc_wrong_ids(const struct offloadfs_rpc_probe *p)
 	return -EINVAL;
 }
 
+/* Others than the person who mounts may read that later. */
+static void offloadfs_rpc_warn_unproved(const struct offloadfs_rpc_probe *p)
+{
+	const struct offloadfs_rpc_mount *mount = p->mount;
+
+	warnfc(p->fc, "server %s, export %s: no file can be made in the lower directory: compared by inode number and time, which a snapshot has, too",
+	       mount->server_name, mount->export);
+}
+
 /* Compare the directories themselves. */
 static int offloadfs_rpc_probe_directory(struct offloadfs_rpc_probe *p)
 {
@@ -128,8 +138,10 @@ static int offloadfs_rpc_probe_directory(struct offloadfs_rpc_probe *p)
 			return offloadfs_rpc_wrong(p);
 		if (p->res.fileid != stat.ino)
 			return offloadfs_rpc_wrong_tree(p);
-		if (timespec64_equal(&p->res.mtime, &stat.mtime))
+		if (timespec64_equal(&p->res.mtime, &stat.mtime)) {
+			offloadfs_rpc_warn_unproved(p);
 			return 0;
+		}
 	} while (++tries < OFFLOADFS_RPC_MAX_TRIES);
 	return offloadfs_rpc_wrong_tree(p);
 }
@@ -241,27 +253,61 @@ static int offloadfs_rpc_probe_file(struct offloadfs_rpc_probe *p,
 	return 0;
 }
 
-static int offloadfs_rpc_probe_once(struct offloadfs_rpc_probe *p)
+/* *MADE says whether there was a file to ask about; else the errno is why. */
+static int offloadfs_rpc_probe_with_file(struct offloadfs_rpc_probe *p,
+					 bool *made)
 {
 	struct file *file = offloadfs_rpc_make_file(p);
 	int err;
 
-	if (!IS_ERR(file)) {
-		err = offloadfs_rpc_probe_file(p, file);
-		offloadfs_rpc_remove_file(p, file);
-		fput(file);
+	*made = !IS_ERR(file);
+	if (!*made)
+		return PTR_ERR(file);
+	err = offloadfs_rpc_probe_file(p, file);
+	offloadfs_rpc_remove_file(p, file);
+	fput(file);
+	return err;
+}
+
+/* The same in the name of the directory's owner. */
+static int offloadfs_rpc_probe_as_owner(struct offloadfs_rpc_probe *p,
+					bool *made)
+{
+	const struct inode *dir = d_inode(p->mount->lower.dentry);
+	const struct cred *old;
+	struct cred *cred = prepare_creds();
+	int err;
+
+	if (!cred)
+		return -ENOMEM;
+	cred->fsuid = dir->i_uid;
+	cred->fsgid = dir->i_gid;
+	old = override_creds(cred);
+	err = offloadfs_rpc_probe_with_file(p, made);
+	revert_creds(old);
+	put_cred(cred);
+	return err;
+}
+
+static int offloadfs_rpc_probe_once(struct offloadfs_rpc_probe *p)
+{
+	bool made;
+	int err = offloadfs_rpc_probe_with_file(p, &made);
+
+	if (!made && (err == -EACCES || err == -EPERM))
+		err = offloadfs_rpc_probe_as_owner(p, &made);
+	if (made)
 		return err;
-	}
-	switch (PTR_ERR(file)) {
+	switch (err) {
 	case -EACCES:
 	case -EOPNOTSUPP:
 	case -EPERM:
 	case -EROFS:
 		return offloadfs_rpc_probe_directory(p);
 	}
-	errorfc(p->fc, "no file can be made in the lower directory, to compare it with the server's export (%ld)",
-		PTR_ERR(file));
-	return PTR_ERR(file);
+	errorfc(p->fc, "no file can be made in the lower directory, to compare it with the server's export (%d)",
+		err);
+	return err;
 }
 
 /**
