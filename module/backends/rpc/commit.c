@@ -197,8 +197,8 @@ static void offloadfs_rpc_lost(const struct offloadfs_rpc_mount *mount,
 {
 	struct inode *inode = offloadfs_rpc_record_inode(record);
 
-	pr_err_ratelimited("server %s: copied data of %pd may be lost (%d)\n",
-			   mount->server_name, record->path.dentry, err);
+	pr_err_ratelimited("server %s: copied data of inode %llu may be lost (%d)\n",
+			   mount->server_name, (u64)inode->i_ino, err);
 	filemap_set_wb_err(inode->i_mapping, err);
 	errseq_set(&inode->i_sb->s_wb_err, err);
 }
@@ -484,10 +484,12 @@ int offloadfs_rpc_sync(void *priv)
 void offloadfs_rpc_drop_records(struct offloadfs_rpc_mount *mount)
 {
 	struct offloadfs_rpc_record *record;
+	struct inode *inode;
 
 	while ((record = offloadfs_rpc_next_record(mount))) {
-		pr_err_ratelimited("server %s: unmounted before copied data of %pd was known to be durable\n",
-				   mount->server_name, record->path.dentry);
+		inode = offloadfs_rpc_record_inode(record);
+		pr_err_ratelimited("server %s: unmounted before copied data of inode %llu was known to be durable\n",
+				   mount->server_name, (u64)inode->i_ino);
 		spin_lock(&mount->records_lock);
 		offloadfs_rpc_unlist(mount, record);
 		spin_unlock(&mount->records_lock);
