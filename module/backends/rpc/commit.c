@@ -475,6 +475,36 @@ int offloadfs_rpc_sync(void *priv)
 	return err;
 }
 
+/* On NFS, removing what is held only renames it until it is let go of. */
+static bool offloadfs_rpc_is_removed(const struct offloadfs_rpc_record *record)
+{
+	return !offloadfs_rpc_record_inode(record)->i_nlink ||
+	       record->path.dentry->d_flags & DCACHE_NFSFS_RENAMED;
+}
+
+/**
+ * offloadfs_rpc_evict - ->evict of the backend: a file is not in use any more
+ * @priv: mount
+ * @lower: the file, in the lower
+ *
+ * One that has no name either need not be durable, nor hold its space.
+ */
+void offloadfs_rpc_evict(void *priv, struct inode *lower)
+{
+	struct offloadfs_rpc_mount *mount = priv;
+	struct offloadfs_rpc_record *record;
+
+	record = offloadfs_rpc_find_record(mount, lower);
+	if (!record)
+		return;
+	if (offloadfs_rpc_is_removed(record)) {
+		spin_lock(&mount->records_lock);
+		offloadfs_rpc_unlist(mount, record);
+		spin_unlock(&mount->records_lock);
+	}
+	offloadfs_rpc_put_record(record);
+}
+
 /**
  * offloadfs_rpc_drop_records - forget what could not be made durable
  * @mount: a mount that is going

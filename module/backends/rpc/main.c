@@ -277,6 +277,7 @@ static const struct offloadfs_backend_ops offloadfs_rpc_backend = {
 	.commit		= offloadfs_rpc_commit,
 	.flush		= offloadfs_rpc_flush,
 	.sync		= offloadfs_rpc_sync,
+	.evict		= offloadfs_rpc_evict,
 };
 
 static int __init offloadfs_rpc_init(void)

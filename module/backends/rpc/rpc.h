@@ -330,6 +330,7 @@ int offloadfs_rpc_commit(void *priv, struct file *dst, loff_t start,
 			 loff_t end, int datasync);
 int offloadfs_rpc_flush(void *priv, struct file *dst);
 int offloadfs_rpc_sync(void *priv);
+void offloadfs_rpc_evict(void *priv, struct inode *lower);
 void offloadfs_rpc_drop_records(struct offloadfs_rpc_mount *mount);
 
 #endif /* _OFFLOADFS_RPC_H */
