@@ -114,7 +114,15 @@ int offloadfs_open(struct inode *inode, struct file *file)
 {
 	struct path path = offloadfs_lower_path(file->f_path.dentry);
 	struct file *lower;
+	int err;
 
+	/* The VFS truncates later, with a lock held. */
+	if (file->f_flags & O_TRUNC) {
+		err = offloadfs_settle(d_inode(path.dentry),
+				       MAX_SCHEDULE_TIMEOUT);
+		if (err)
+			return err;
+	}
 	lower = offloadfs_open_path(file, &path);
 	if (lower == ERR_PTR(-EACCES) && file->f_mode & FMODE_CREATED)
 		lower = offloadfs_open_created(file, &path);
@@ -207,6 +215,10 @@ static ssize_t offloadfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 	if (IS_ERR(lower))
 		return PTR_ERR(lower);
+	ret = offloadfs_settle(file_inode(lower), iocb->ki_flags & IOCB_NOWAIT ?
+						  0 : MAX_SCHEDULE_TIMEOUT);
+	if (ret)
+		return ret;
 	if (!is_sync_kiocb(iocb))
 		return backing_file_write_iter(lower, iter, iocb,
 					       iocb->ki_flags, &ctx);
@@ -321,8 +333,16 @@ int offloadfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 static int offloadfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct backing_file_ctx ctx = { .cred = current_cred() };
+	struct file *lower = offloadfs_lower_file(file);
+	int err;
 
-	return backing_file_mmap(offloadfs_lower_file(file), vma, &ctx);
+	/* Nothing can be waited for with the address space locked. */
+	if (vma->vm_flags & VM_SHARED && vma->vm_flags & VM_MAYWRITE) {
+		err = offloadfs_settle(file_inode(lower), 0);
+		if (err)
+			return err;
+	}
+	return backing_file_mmap(lower, vma, &ctx);
 }
 
 /*
@@ -338,8 +358,12 @@ static int offloadfs_setlease(struct file *file, int arg,
 static long offloadfs_fallocate(struct file *file, int mode, loff_t offset,
 				loff_t len)
 {
-	long ret = vfs_fallocate(offloadfs_lower_file(file), mode, offset, len);
+	struct file *lower = offloadfs_lower_file(file);
+	long ret = offloadfs_settle(file_inode(lower), MAX_SCHEDULE_TIMEOUT);
 
+	if (ret)
+		return ret;
+	ret = vfs_fallocate(lower, mode, offset, len);
 	offloadfs_copy_attr(file_inode(file));
 	return ret;
 }

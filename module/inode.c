@@ -21,6 +21,9 @@
 /* Lower flags that the VFS has to see on the upper inode as well. */
 #define OFFLOADFS_LOWER_FLAGS	(S_SYNC | S_DIRSYNC | S_APPEND | S_IMMUTABLE)
 
+/* Who removes the file waits for its lock, and others for the directory's. */
+#define OFFLOADFS_LOCKED_TIME	(5 * HZ)
+
 /*
  * Times and privileges are the lower's business: it updates them, and drops
  * suid bits and capabilities, when the operation reaches it.
@@ -303,6 +306,12 @@ int offloadfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	int err;
 
 	offloadfs_lower_iattr(&lower_attr, attr);
+	if (attr->ia_valid & ATTR_SIZE) {
+		err = offloadfs_settle(offloadfs_lower_inode(d_inode(dentry)),
+				       OFFLOADFS_LOCKED_TIME);
+		if (err)
+			return err;
+	}
 	err = mnt_want_write(mnt);
 	if (err)
 		return err;

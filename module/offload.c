@@ -21,6 +21,9 @@
 #include "offloadfs.h"
 #include "trace.h"
 
+/* So often in a row a backend is asked to copy what it has not answered. */
+#define OFFLOADFS_MAX_TRIES	4
+
 /**
  * struct offloadfs_copy - one copy while it is made
  * @in: upper source
@@ -255,19 +258,25 @@ static int offloadfs_refresh_after_remote(const struct offloadfs_copy_request *r
 	return copied && req->has_attr && offloadfs_is_older(&stat, req) ? -EIO : 0;
 }
 
-/* Between the flush and the refresh nobody else writes here. */
+/*
+ * Between the flush and the refresh nobody else writes here. To a file that is
+ * unsettled, nobody does at all.
+ */
 static ssize_t offloadfs_ask_alone(struct offloadfs_backend *b,
 				   struct offloadfs_copy_request *req)
 {
 	ssize_t ret;
 	int err;
 
+	req->unsettled = offloadfs_settle(file_inode(req->dst), 0);
+	if (req->unsettled)
+		return -EIO;
 	err = offloadfs_flush_for_remote(req);
 	if (err)
 		return err;
 	offloadfs_drop_zero_point(file_inode(req->dst));
 	ret = b->ops->copy(b->priv, req);
-	if (ret > req->len)
+	if (ret > req->len || req->unsettled)
 		return ret;
 	if ((ret == -EOPNOTSUPP || ret == -EXDEV) && !req->touched)
 		return ret;
@@ -278,22 +287,58 @@ static ssize_t offloadfs_ask_alone(struct offloadfs_backend *b,
 	return ret;
 }
 
+static ssize_t offloadfs_ask_locked(struct offloadfs_backend *b,
+				    struct offloadfs_copy_request *req)
+{
+	struct inode *inode = file_inode(req->dst);
+	ssize_t ret;
+
+	if (!offloadfs_is_elsewhere(inode))
+		return offloadfs_ask_alone(b, req);
+	if (down_write_killable(&inode->i_rwsem)) {
+		req->unsettled = false;
+		return -EINTR;
+	}
+	ret = offloadfs_ask_alone(b, req);
+	inode_unlock(inode);
+	return ret;
+}
+
+/*
+ * What became of a copy that was not answered is waited for without the lock:
+ * that may take for ever, and who removes the file needs the lock.
+ */
+static ssize_t offloadfs_ask_settled(struct offloadfs_backend *b,
+				     struct offloadfs_copy_request *req)
+{
+	unsigned int tries;
+	ssize_t ret;
+
+	for (tries = 0; tries < OFFLOADFS_MAX_TRIES; tries++) {
+		ret = offloadfs_ask_locked(b, req);
+		if (!req->unsettled)
+			return ret;
+		ret = offloadfs_settle(file_inode(req->dst),
+				       MAX_SCHEDULE_TIMEOUT);
+		req->unknown = ret;
+		if (ret || fatal_signal_pending(current))
+			return ret ?: -EINTR;
+		req->touched = true;
+	}
+	req->reason = OFFLOADFS_BUSY;
+	return -EOPNOTSUPP;
+}
+
 static ssize_t offloadfs_ask_remote(struct offloadfs_copy *c,
 				    struct offloadfs_backend *b)
 {
 	struct offloadfs_copy_request *req = &c->req;
-	struct inode *locked = offloadfs_is_elsewhere(file_inode(req->dst)) ?
-			       file_inode(req->dst) : NULL;
 	ssize_t ret;
 	int err = 0;
 
 	req->touched = false;
 	req->has_attr = false;
-	if (locked && down_write_killable(&locked->i_rwsem))
-		return -EINTR;
-	ret = offloadfs_ask_alone(b, req);
-	if (locked)
-		inode_unlock(locked);
+	ret = offloadfs_ask_settled(b, req);
 	if (ret <= 0 || ret > req->len)
 		return ret;
 	if (c->out->f_flags & O_DSYNC || IS_SYNC(file_inode(req->dst)))
@@ -486,11 +531,15 @@ static int offloadfs_start(struct offloadfs_copy *c, struct file *in,
 {
 	struct file *src = offloadfs_data_file(in);
 	struct file *dst = offloadfs_data_file(out);
+	int err;
 
 	if (IS_ERR(src))
 		return PTR_ERR(src);
 	if (IS_ERR(dst))
 		return PTR_ERR(dst);
+	err = offloadfs_settle(file_inode(dst), MAX_SCHEDULE_TIMEOUT);
+	if (err)
+		return err;
 	*c = (struct offloadfs_copy) {
 		.in		= in,
 		.out		= out,

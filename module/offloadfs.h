@@ -18,6 +18,7 @@
 #include <linux/mount.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/offloadfs.h>
 #include <uapi/linux/offloadfs.h>
@@ -331,6 +332,21 @@ loff_t offloadfs_remap_file_range(struct file *file_in, loff_t pos_in,
 void offloadfs_decline(struct super_block *sb, const struct file *src,
 		       enum offloadfs_origin origin,
 		       enum offloadfs_reason reason);
+
+/* unsettled.c */
+extern unsigned int offloadfs_nr_unsettled;
+int offloadfs_wait_settled(struct inode *inode, long most);
+
+/*
+ * To be called before anything is written to a lower inode: see
+ * offloadfs_wait_settled(). Most often nothing anywhere is unsettled.
+ */
+static inline int offloadfs_settle(struct inode *inode, long most)
+{
+	if (likely(!READ_ONCE(offloadfs_nr_unsettled)))
+		return 0;
+	return offloadfs_wait_settled(inode, most);
+}
 
 /* backend.c */
 extern const char * const offloadfs_reason_names[OFFLOADFS_NR_REASONS];

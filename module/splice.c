@@ -283,6 +283,7 @@ static ssize_t offloadfs_splice_lower(struct pipe_inode_info *pipe,
 	if (!lower->f_op->splice_write)
 		return -EINVAL;
 	ret = rw_verify_area(WRITE, lower, ppos, len);
+	ret = ret ?: offloadfs_settle(file_inode(lower), MAX_SCHEDULE_TIMEOUT);
 	if (ret)
 		return ret;
 	file_start_write(lower);

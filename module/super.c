@@ -120,6 +120,17 @@ static int offloadfs_sync_fs(struct super_block *sb, int wait)
 	return err2 ?: err;
 }
 
+/* umount -f. If the mount is in use, it stays. */
+static void offloadfs_umount_begin(struct super_block *sb)
+{
+	struct offloadfs_sb *osb = offloadfs_sb(sb);
+	struct offloadfs_backend *b;
+
+	for (b = osb->backends; b < osb->backends + osb->nr_backends; b++)
+		if (b->ops->abort)
+			b->ops->abort(b->priv);
+}
+
 static const struct super_operations offloadfs_super_operations = {
 	.alloc_inode	= offloadfs_alloc_inode,
 	.free_inode	= offloadfs_free_inode,
@@ -127,6 +138,7 @@ static const struct super_operations offloadfs_super_operations = {
 	.drop_inode	= inode_just_drop,
 	.statfs		= offloadfs_statfs,
 	.sync_fs	= offloadfs_sync_fs,
+	.umount_begin	= offloadfs_umount_begin,
 	.show_options	= offloadfs_show_options,
 };
 

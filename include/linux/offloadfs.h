@@ -11,15 +11,18 @@
 #define _LINUX_OFFLOADFS_H
 
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/magic.h>
 #include <linux/time64.h>
 #include <linux/types.h>
 
 struct fs_context;
 struct fs_parameter;
+struct inode;
 struct module;
 struct path;
 struct seq_file;
+struct vfsmount;
 
 /* Longest name of a backend, without the terminating NUL. */
 #define OFFLOADFS_BACKEND_NAME_MAX	31
@@ -116,9 +119,11 @@ enum offloadfs_reason {
  *	leaves the field alone
  * @touched: set by a remote backend that declines or fails when it may have
  *	changed the destination all the same
- * @unknown: set by a remote backend that fails and cannot say whether its server
- *	still writes to the destination: the program gets the error even if
- *	bytes were copied before
+ * @unknown: set by a remote backend that fails and cannot say what its server has
+ *	made of the destination: the program gets the error even if bytes were
+ *	copied before
+ * @unsettled: set by a remote backend that has called offloadfs_add_unsettled():
+ *	the core waits, and asks again when the file is settled
  * @has_attr: set by a remote backend that knows what the destination is like
  *	after the copy: @attr_size and @attr_ctime are valid. The copy fails
  *	if the lower does not come to see as much
@@ -144,6 +149,7 @@ struct offloadfs_copy_request {
 	enum offloadfs_reason reason;
 	bool touched;
 	bool unknown;
+	bool unsettled;
 	bool has_attr;
 	loff_t attr_size;
 	struct timespec64 attr_ctime;
@@ -210,6 +216,9 @@ enum offloadfs_backend_flags {
  *	syncfs(2), a remount and before the mount goes. Returns 0 or an errno.
  * @evict: an inode of the lower leaves the mount's cache; optional. Must not
  *	sleep for long.
+ * @abort: umount(8) with -f: fail what waits for the server, and wait for it no
+ *	more for the time being; optional. The mount may stay. Must not sleep
+ *	for long.
  *
  * Every operation may sleep and is called without any lock of the core's
  * held; @show_options with the mount namespace's, and @copy of a remote backend
@@ -236,6 +245,22 @@ struct offloadfs_backend_ops {
 	int (*flush)(void *priv, struct file *dst);
 	int (*sync)(void *priv);
 	void (*evict)(void *priv, struct inode *lower);
+	void (*abort)(void *priv);
+};
+
+/**
+ * struct offloadfs_unsettled - a file to which a server may still be writing
+ * @list: of all of them
+ * @inode: the file, in the lower; referenced
+ * @patience: how many jiffies others wait for it
+ *
+ * Part of what a backend keeps of a copy that was not answered. All of it is
+ * the core's.
+ */
+struct offloadfs_unsettled {
+	struct list_head list;
+	struct inode *inode;
+	long patience;
 };
 
 /**
@@ -261,6 +286,11 @@ static inline bool offloadfs_is_elsewhere(const struct inode *inode)
 	}
 	return false;
 }
+
+void offloadfs_add_unsettled(struct offloadfs_unsettled *u, struct inode *inode,
+			     long patience);
+void offloadfs_give_up_unsettled(struct offloadfs_unsettled *u);
+void offloadfs_settled(struct offloadfs_unsettled *u, struct vfsmount *mnt);
 
 int offloadfs_register_backend(const struct offloadfs_backend_ops *ops);
 void offloadfs_unregister_backend(const struct offloadfs_backend_ops *ops);

@@ -27,23 +27,21 @@
 /* A server that has answered as lately as that is taken to be there. */
 #define OFFLOADFS_RPC_HEARD_TIME	(10 * HZ)
 
-/* How long a task that was killed waits for its copy to be stopped. */
-#define OFFLOADFS_RPC_KILLED_TIME	(2 * HZ)
+/* How long after umount -f a mount does not wait for its server. */
+#define OFFLOADFS_RPC_ABORT_TIME	(30 * HZ)
+
+/* What a server has to let go of a file before it is asked again. */
+#define OFFLOADFS_RPC_CANCEL_TIME	(10 * HZ)
 
 static LIST_HEAD(offloadfs_rpc_servers);
 static DEFINE_MUTEX(offloadfs_rpc_servers_lock);
-/* To connect must not wait for servers that do not answer CANCEL. */
 static struct workqueue_struct *offloadfs_rpc_connect_wq;
-static struct workqueue_struct *offloadfs_rpc_cancel_wq;
 
 /**
- * struct offloadfs_rpc_job - a request that is made by a work item
+ * struct offloadfs_rpc_job - a connection that is made by a work item
  * @work: the work item
  * @count: references: the work item, and who waits
  * @server: where to, with a reference
- * @proc: NULL to connect, or CANCEL
- * @args: arguments of CANCEL
- * @res: result of CANCEL
  * @err: what came of it
  * @done: completed when it is known
  */
@@ -51,9 +49,6 @@ struct offloadfs_rpc_job {
 	struct work_struct work;
 	refcount_t count;
 	struct offloadfs_rpc_server *server;
-	enum copyfile_proc proc;
-	struct copyfile_cancel_args args;
-	struct copyfile_cancel_res res;
 	int err;
 	struct completion done;
 };
@@ -249,7 +244,7 @@ int offloadfs_rpc_connect(struct offloadfs_rpc_mount *mount, struct net *net,
 			  const struct offloadfs_rpc_address *address)
 {
 	struct offloadfs_rpc_server *server;
-	struct rpc_clnt *clnt;
+	struct rpc_clnt *clnt, *cancel_clnt;
 
 	server = offloadfs_rpc_get_server(net, mount->server_name, address);
 	if (IS_ERR(server))
@@ -259,9 +254,16 @@ int offloadfs_rpc_connect(struct offloadfs_rpc_mount *mount, struct net *net,
 		offloadfs_rpc_put_server(server);
 		return PTR_ERR(clnt);
 	}
-	atomic_inc(&server->mounts);
+	cancel_clnt = rpc_clone_client(server->clnt);
+	if (IS_ERR(cancel_clnt)) {
+		rpc_shutdown_client(clnt);
+		offloadfs_rpc_put_server(server);
+		return PTR_ERR(cancel_clnt);
+	}
+	offloadfs_rpc_set_timeout(cancel_clnt, OFFLOADFS_RPC_CANCEL_TIME, 0);
 	mount->server = server;
 	mount->clnt = clnt;
+	mount->cancel_clnt = cancel_clnt;
 	return 0;
 }
 
@@ -285,12 +287,12 @@ void offloadfs_rpc_disconnect(struct offloadfs_rpc_mount *mount)
 {
 	if (!mount->server)
 		return;
+	rpc_shutdown_client(mount->cancel_clnt);
 	rpc_shutdown_client(mount->clnt);
-	atomic_dec(&mount->server->mounts);
 	offloadfs_rpc_put_server(mount->server);
 }
 
-/* Requests that are made by a work item */
+/* Connections that are made by a work item */
 
 static void offloadfs_rpc_put_job(struct offloadfs_rpc_job *job)
 {
@@ -300,47 +302,18 @@ static void offloadfs_rpc_put_job(struct offloadfs_rpc_job *job)
 	kfree(job);
 }
 
-static int offloadfs_rpc_do_cancel(struct offloadfs_rpc_job *job)
-{
-	return offloadfs_rpc_send(job->server, job->server->clnt,
-				  COPYFILE_CANCEL, &job->args, &job->res,
-				  current_cred(), RPC_TASK_SOFT |
-				  RPC_TASK_SOFTCONN | RPC_TASK_TIMEOUT, NULL);
-}
-
-/*
- * A request that comes late must not be executed: as long as there is a mount,
- * CANCEL is tried again, behind what else waits.
- */
-static bool offloadfs_rpc_try_again(struct offloadfs_rpc_job *job)
-{
-	if (!job->err || job->proc != COPYFILE_CANCEL ||
-	    !atomic_read(&job->server->mounts))
-		return false;
-	schedule_timeout_idle(HZ);
-	queue_work(offloadfs_rpc_cancel_wq, &job->work);
-	return true;
-}
-
 static void offloadfs_rpc_do_job(struct work_struct *work)
 {
 	struct offloadfs_rpc_job *job =
 		container_of(work, struct offloadfs_rpc_job, work);
 
-	if (job->proc == COPYFILE_NULL)
-		job->err = offloadfs_rpc_send_ping(job->server);
-	else
-		job->err = offloadfs_rpc_do_cancel(job);
-	if (offloadfs_rpc_try_again(job))
-		return;
+	job->err = offloadfs_rpc_send_ping(job->server);
 	complete(&job->done);
 	offloadfs_rpc_put_job(job);
 }
 
 static struct offloadfs_rpc_job *
-offloadfs_rpc_start_job(struct offloadfs_rpc_server *server,
-			enum copyfile_proc proc,
-			const struct copyfile_cancel_args *args)
+offloadfs_rpc_start_job(struct offloadfs_rpc_server *server)
 {
 	struct offloadfs_rpc_job *job = kzalloc(sizeof(*job), GFP_KERNEL);
 
@@ -350,12 +323,8 @@ offloadfs_rpc_start_job(struct offloadfs_rpc_server *server,
 	refcount_set(&job->count, 2);
 	refcount_inc(&server->count);
 	job->server = server;
-	job->proc = proc;
-	if (args)
-		job->args = *args;
 	init_completion(&job->done);
-	queue_work(proc == COPYFILE_NULL ? offloadfs_rpc_connect_wq :
-					   offloadfs_rpc_cancel_wq, &job->work);
+	queue_work(offloadfs_rpc_connect_wq, &job->work);
 	return job;
 }
 
@@ -364,7 +333,7 @@ static int offloadfs_rpc_reconnect(struct offloadfs_rpc_server *server)
 	struct offloadfs_rpc_job *job;
 	int err;
 
-	job = offloadfs_rpc_start_job(server, COPYFILE_NULL, NULL);
+	job = offloadfs_rpc_start_job(server);
 	if (!job)
 		return -ENOMEM;
 	err = wait_for_completion_killable(&job->done) ?: job->err;
@@ -378,12 +347,13 @@ static int offloadfs_rpc_reconnect(struct offloadfs_rpc_server *server)
  * Over a UNIX socket. What was sent before the connection was lost is sent
  * again as it was, as the RPC layer does over TCP.
  */
-static int offloadfs_rpc_call_unix(struct offloadfs_rpc_server *server,
+static int offloadfs_rpc_call_unix(const struct offloadfs_rpc_mount *mount,
 				   struct rpc_clnt *clnt,
 				   enum copyfile_proc proc, const void *args,
 				   void *res, const struct cred *cred,
 				   int flags, bool *sent)
 {
+	struct offloadfs_rpc_server *server = mount->server;
 	const struct rpc_timeout *to = clnt->cl_timeout;
 	unsigned long end = jiffies + to->to_initval * (to->to_retries + 1);
 	bool again = false;
@@ -401,6 +371,8 @@ static int offloadfs_rpc_call_unix(struct offloadfs_rpc_server *server,
 			return err;
 		if (flags & RPC_TASK_SOFT && time_after(jiffies, end))
 			return -ETIMEDOUT;
+		if (offloadfs_rpc_is_aborted(mount))
+			return -EIO;
 		if (err || again)
 			schedule_timeout_killable(HZ / 2);
 		again = true;
@@ -430,7 +402,7 @@ bool offloadfs_rpc_is_exiting(void)
  * @sent: becomes true if the server may have seen the request; may be NULL
  *
  * Context: process context, waits; a fatal signal ends the waiting. For kernel
- * threads and tasks that exit, every mount is soft.
+ * threads and tasks that exit, and after umount -f, every mount is soft.
  * Return: 0 if @res is valid; -ERESTARTSYS if the task was killed; -ETIMEDOUT
  * on a soft mount; -EIO if the reply makes no sense; another negative errno of
  * the RPC layer. Unless it is 0, the server may yet come to see a request that
@@ -441,16 +413,21 @@ int offloadfs_rpc_call(struct offloadfs_rpc_mount *mount,
 		       const struct cred *cred, int flags, bool *sent)
 {
 	struct offloadfs_rpc_server *server = mount->server;
-	struct rpc_clnt *clnt = offloadfs_rpc_is_exiting() ? server->clnt :
-							     mount->clnt;
+	bool aborted = offloadfs_rpc_is_aborted(mount);
+	struct rpc_clnt *clnt = aborted || offloadfs_rpc_is_exiting() ?
+				server->clnt : mount->clnt;
 
 	/* What no signal can reach must not wait for ever. */
-	if (mount->soft || current->flags & (PF_EXITING | PF_KTHREAD))
+	if (mount->soft || aborted ||
+	    current->flags & (PF_EXITING | PF_KTHREAD))
 		flags |= RPC_TASK_SOFT;
+	/* A connection that is there will bring the reply. */
+	if (!(flags & RPC_TASK_SOFT))
+		flags |= RPC_TASK_NO_RETRANS_TIMEOUT;
 	if (flags & RPC_TASK_SOFT)
 		flags |= RPC_TASK_TIMEOUT;
 	if (offloadfs_rpc_is_unix(server))
-		return offloadfs_rpc_call_unix(server, clnt, proc, args, res,
+		return offloadfs_rpc_call_unix(mount, clnt, proc, args, res,
 					       cred, flags, sent);
 	return offloadfs_rpc_send(server, clnt, proc, args, res, cred, flags,
 				  sent);
@@ -534,35 +511,50 @@ int offloadfs_rpc_hello(struct offloadfs_rpc_mount *mount, int flags)
  * @args: which
  * @res: what became of it
  *
- * A task that was killed cannot wait for long: the request is made for it, and
- * it waits a moment for the server to let go of the file.
- *
- * Return: 0 if @res is valid; -ERESTARTSYS if the task was killed and the copy's
- * fate is still not known; otherwise as offloadfs_rpc_call().
+ * Context: a work item's: it connects where init would.
+ * Return: 0 if @res is valid; otherwise as offloadfs_rpc_call() on a soft mount.
  */
 int offloadfs_rpc_cancel(struct offloadfs_rpc_mount *mount,
 			 const struct copyfile_cancel_args *args,
 			 struct copyfile_cancel_res *res)
 {
-	struct offloadfs_rpc_job *job;
 	int err;
 
-	if (!fatal_signal_pending(current)) {
-		err = offloadfs_rpc_call(mount, COPYFILE_CANCEL, args, res,
-					 current_cred(), 0, NULL);
-		if (!fatal_signal_pending(current))
-			return err;
-	}
-	job = offloadfs_rpc_start_job(mount->server, COPYFILE_CANCEL, args);
-	if (!job)
-		return -ERESTARTSYS;
-	err = -ERESTARTSYS;
-	if (wait_for_completion_timeout(&job->done, OFFLOADFS_RPC_KILLED_TIME)) {
-		err = job->err;
-		*res = job->res;
-	}
-	offloadfs_rpc_put_job(job);
+	err = offloadfs_rpc_send(mount->server, mount->cancel_clnt,
+				 COPYFILE_CANCEL, args, res, current_cred(),
+				 RPC_TASK_SOFT | RPC_TASK_SOFTCONN |
+				 RPC_TASK_TIMEOUT, NULL);
+	if (err == -ETIMEDOUT || err == -EIO)
+		offloadfs_rpc_drop_connection(mount->server);
 	return err;
+}
+
+/**
+ * offloadfs_rpc_abort - ->abort of the backend, for umount -f
+ * @priv: mount
+ */
+void offloadfs_rpc_abort(void *priv)
+{
+	struct offloadfs_rpc_mount *mount = priv;
+
+	WRITE_ONCE(mount->aborted, jiffies | 1);
+	rpc_killall_tasks(mount->clnt);
+	offloadfs_rpc_abort_unsettled(mount);
+	wake_up_all(&mount->settled);
+}
+
+/**
+ * offloadfs_rpc_is_aborted - was umount -f tried a moment ago?
+ * @mount: the mount
+ *
+ * Context: any.
+ * Return: whether it was.
+ */
+bool offloadfs_rpc_is_aborted(const struct offloadfs_rpc_mount *mount)
+{
+	unsigned long aborted = READ_ONCE(mount->aborted);
+
+	return aborted && time_before(jiffies, aborted + OFFLOADFS_RPC_ABORT_TIME);
 }
 
 /**
@@ -634,14 +626,7 @@ int offloadfs_rpc_client_init(void)
 {
 	offloadfs_rpc_connect_wq = alloc_workqueue("offloadfs_rpc_connect",
 						   WQ_UNBOUND, 0);
-	if (!offloadfs_rpc_connect_wq)
-		return -ENOMEM;
-	offloadfs_rpc_cancel_wq = alloc_workqueue("offloadfs_rpc_cancel",
-						  WQ_UNBOUND, 0);
-	if (offloadfs_rpc_cancel_wq)
-		return 0;
-	destroy_workqueue(offloadfs_rpc_connect_wq);
-	return -ENOMEM;
+	return offloadfs_rpc_connect_wq ? 0 : -ENOMEM;
 }
 
 /**
@@ -649,6 +634,5 @@ int offloadfs_rpc_client_init(void)
  */
 void offloadfs_rpc_client_exit(void)
 {
-	destroy_workqueue(offloadfs_rpc_cancel_wq);
 	destroy_workqueue(offloadfs_rpc_connect_wq);
 }

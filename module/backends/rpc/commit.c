@@ -402,9 +402,19 @@ int offloadfs_rpc_commit(void *priv, struct file *dst, loff_t start,
 	record = offloadfs_rpc_find_record(mount, file_inode(dst));
 	if (!record)
 		return 0;
-	err = offloadfs_rpc_commit_record(mount, record);
+	if (offloadfs_rpc_is_aborted(mount) && offloadfs_rpc_is_gone(mount))
+		err = -EIO;
+	else
+		err = offloadfs_rpc_commit_record(mount, record);
 	offloadfs_rpc_put_record(record);
 	return err;
+}
+
+/* For who does not want to wait to find out. */
+static bool offloadfs_rpc_is_gone(const struct offloadfs_rpc_mount *mount)
+{
+	return offloadfs_rpc_is_down(mount->server) ||
+	       !offloadfs_rpc_answers(mount->server, true);
 }
 
 /**
@@ -426,9 +436,7 @@ int offloadfs_rpc_flush(void *priv, struct file *dst)
 	if (file_inode(dst)->i_sb->s_magic != NFS_SUPER_MAGIC ||
 	    !READ_ONCE(mount->nr_records))
 		return 0;
-	if (offloadfs_rpc_is_exiting() &&
-	    (offloadfs_rpc_is_down(mount->server) ||
-	     !offloadfs_rpc_answers(mount->server, true)))
+	if (offloadfs_rpc_is_exiting() && offloadfs_rpc_is_gone(mount))
 		return -EIO;
 	err = offloadfs_rpc_commit(priv, dst, 0, LLONG_MAX, 0);
 	return err ?: filemap_check_wb_err(dst->f_mapping,
@@ -462,16 +470,19 @@ int offloadfs_rpc_sync(void *priv)
 	struct offloadfs_rpc_mount *mount = priv;
 	unsigned int n = READ_ONCE(mount->nr_records);
 	struct offloadfs_rpc_record *record;
-	int err = 0, err2;
+	int err = 0;
 
+	/* After umount -f, one that does not answer is not waited for. */
+	if (n && offloadfs_rpc_is_aborted(mount) && offloadfs_rpc_is_gone(mount))
+		return -EIO;
 	while (n-- && (record = offloadfs_rpc_next_record(mount))) {
-		err2 = offloadfs_rpc_commit_record(mount, record);
+		err = offloadfs_rpc_commit_record(mount, record);
 		offloadfs_rpc_put_record(record);
-		err = err ?: err2;
-		if (err2 == -EINTR ||
-		    (err2 && current->flags & (PF_EXITING | PF_KTHREAD)))
+		if (err)
 			break;
 	}
+	if (err && !fatal_signal_pending(current))
+		offloadfs_rpc_set_down(mount->server);
 	return err;
 }
 

@@ -5,28 +5,21 @@
  *
  * One request copies as much as the server does in one go; the core asks for the
  * rest. A request that was not answered leaves a copy whose fate is not known:
- * nothing else is done to the file until the server has said that it has let go
- * of it (CANCEL) or is another process by now (HELLO). Only then is the range
- * copied again, by whomever. If the server does not say so in time, the caller
- * has an error, and so has everybody who wants to copy to the file, until it has.
+ * see unsettled.c. When it is, the core asks again; if that takes too long, the
+ * caller has an error.
  */
 #include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
-#include <linux/list.h>
 #include <linux/magic.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 #include <linux/stat.h>
 #include "rpc.h"
 
 /* A file as long as that is made durable in one go. */
 #define OFFLOADFS_RPC_SMALL		SZ_1M
-
-/* So many copies of unknown fate are kept in mind. */
-#define OFFLOADFS_RPC_MAX_UNSETTLED	1024
 
 /* So often in a row a range is tried again. */
 #define OFFLOADFS_RPC_MAX_TRIES		4
@@ -55,18 +48,6 @@ struct offloadfs_rpc_copy {
 	char *dst_buf;
 	bool fresh;
 	struct offloadfs_rpc_unsettled *unsettled;
-};
-
-/**
- * struct offloadfs_rpc_unsettled - a copy whose fate is not known
- * @list: in the mount's list
- * @dentry: its destination, in the lower
- * @args: what names it
- */
-struct offloadfs_rpc_unsettled {
-	struct list_head list;
-	struct dentry *dentry;
-	struct copyfile_cancel_args args;
 };
 
 static ssize_t offloadfs_rpc_decline(struct offloadfs_copy_request *req,
@@ -116,15 +97,18 @@ static int offloadfs_rpc_describe_both(struct offloadfs_rpc_copy *c, bool fresh)
 					     &c->args.dst, flags);
 }
 
-/* The server has started anew: it forgot us, and whatever it was doing. */
+/*
+ * The server has started anew: it forgot us, and whatever it was doing. The
+ * destination is locked: should it die again, it is not waited for.
+ */
 static ssize_t offloadfs_rpc_start_anew(struct offloadfs_rpc_copy *c)
 {
 	int err;
 
 	c->req->touched = true;
-	err = offloadfs_rpc_hello(c->mount, 0);
+	err = offloadfs_rpc_hello(c->mount, RPC_TASK_SOFT);
 	if (!err && c->src_mount != c->mount)
-		err = offloadfs_rpc_hello(c->src_mount, 0);
+		err = offloadfs_rpc_hello(c->src_mount, RPC_TASK_SOFT);
 	if (!err)
 		return -EAGAIN;
 	if (fatal_signal_pending(current))
@@ -141,134 +125,19 @@ static ssize_t offloadfs_rpc_unsent(struct offloadfs_rpc_copy *c)
 	return offloadfs_rpc_decline(c->req, OFFLOADFS_DOWN);
 }
 
-/* The copy's fate stays unknown. */
-static ssize_t offloadfs_rpc_give_up(struct offloadfs_rpc_copy *c,
-				     const struct copyfile_cancel_args *args)
+/* There was no reply: the copy's fate is not known. */
+static ssize_t offloadfs_rpc_unanswered(struct offloadfs_rpc_copy *c, int err)
 {
-	struct offloadfs_rpc_mount *mount = c->mount;
-	struct offloadfs_rpc_unsettled *u = c->unsettled;
+	struct offloadfs_copy_request *req = c->req;
 
-	c->unsettled = NULL;
-	c->req->unknown = true;
-	u->dentry = dget(c->req->dst->f_path.dentry);
-	u->args = *args;
-	spin_lock(&mount->records_lock);
-	list_add(&u->list, &mount->unsettled);
-	mount->nr_unsettled++;
-	spin_unlock(&mount->records_lock);
-	return fatal_signal_pending(current) ? -EINTR : -EIO;
-}
-
-static bool offloadfs_rpc_is_settled(int err,
-				     const struct copyfile_cancel_res *res)
-{
-	return !err && (res->status == COPYFILE_OK ||
-			res->status == COPYFILE_STALE_BOOT);
-}
-
-/* There was no reply. Find out what became of the copy. */
-static ssize_t offloadfs_rpc_settle(struct offloadfs_rpc_copy *c, int err)
-{
-	struct copyfile_cancel_args args = { .id = c->args.id };
-	struct copyfile_cancel_res res = {};
-
-	c->req->touched = true;
-	memcpy(args.boot, c->args.boot, sizeof(args.boot));
+	req->touched = true;
+	req->unsettled = true;
 	if (err == -ETIMEDOUT || err == -EIO)
 		offloadfs_rpc_drop_connection(c->mount->server);
-	err = offloadfs_rpc_cancel(c->mount, &args, &res);
-	if (!offloadfs_rpc_is_settled(err, &res))
-		return offloadfs_rpc_give_up(c, &args);
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	if (res.status == COPYFILE_STALE_BOOT)
-		return offloadfs_rpc_start_anew(c);
-	return -EAGAIN;
-}
-
-/* Is there an earlier copy to the file whose fate is not known? Which? */
-static bool offloadfs_rpc_is_unsettled(struct offloadfs_rpc_mount *mount,
-				       const struct inode *inode,
-				       struct copyfile_cancel_args *args)
-{
-	struct offloadfs_rpc_unsettled *u;
-	bool found = false;
-
-	if (!READ_ONCE(mount->nr_unsettled))
-		return false;
-	spin_lock(&mount->records_lock);
-	list_for_each_entry(u, &mount->unsettled, list) {
-		found = d_inode(u->dentry) == inode;
-		if (found) {
-			*args = u->args;
-			break;
-		}
-	}
-	spin_unlock(&mount->records_lock);
-	return found;
-}
-
-static void offloadfs_rpc_free_unsettled(struct offloadfs_rpc_unsettled *u)
-{
-	dput(u->dentry);
-	kfree(u);
-}
-
-/* The server has said what became of it. Another task may have been told, too. */
-static void offloadfs_rpc_forget(struct offloadfs_rpc_mount *mount,
-				 const struct copyfile_id *id)
-{
-	struct offloadfs_rpc_unsettled *u;
-
-	spin_lock(&mount->records_lock);
-	list_for_each_entry(u, &mount->unsettled, list) {
-		if (u->args.id.serial == id->serial) {
-			list_del(&u->list);
-			mount->nr_unsettled--;
-			spin_unlock(&mount->records_lock);
-			offloadfs_rpc_free_unsettled(u);
-			return;
-		}
-	}
-	spin_unlock(&mount->records_lock);
-}
-
-/**
- * offloadfs_rpc_drop_unsettled - forget copies whose fate is not known
- * @mount: a mount that is going
- *
- * Context: nobody else uses the mount.
- */
-void offloadfs_rpc_drop_unsettled(struct offloadfs_rpc_mount *mount)
-{
-	struct offloadfs_rpc_unsettled *u, *next;
-
-	list_for_each_entry_safe(u, next, &mount->unsettled, list)
-		offloadfs_rpc_free_unsettled(u);
-}
-
-/*
- * Ask once more about earlier copies to the file. They stay on the list until
- * there is an answer, so that nobody else takes the file for settled.
- */
-static ssize_t offloadfs_rpc_settle_earlier(struct offloadfs_rpc_copy *c)
-{
-	struct inode *inode = file_inode(c->req->dst);
-	struct copyfile_cancel_args args;
-	struct copyfile_cancel_res res;
-	int err;
-
-	while (offloadfs_rpc_is_unsettled(c->mount, inode, &args)) {
-		memset(&res, 0, sizeof(res));
-		c->req->touched = true;
-		err = offloadfs_rpc_cancel(c->mount, &args, &res);
-		if (!offloadfs_rpc_is_settled(err, &res)) {
-			c->req->unknown = true;
-			return fatal_signal_pending(current) ? -EINTR : -EIO;
-		}
-		offloadfs_rpc_forget(c->mount, &args.id);
-	}
-	return 0;
+	offloadfs_rpc_add_unsettled(c->unsettled, file_inode(req->dst),
+				    &c->args);
+	c->unsettled = NULL;
+	return fatal_signal_pending(current) ? -EINTR : -EIO;
 }
 
 static ssize_t offloadfs_rpc_copied(struct offloadfs_rpc_copy *c)
@@ -382,11 +251,13 @@ static ssize_t offloadfs_rpc_step(struct offloadfs_rpc_copy *c)
 	if (memcmp(src_boot, args->boot, sizeof(src_boot)))
 		return offloadfs_rpc_start_anew(c);
 
+	/* On a hard mount, too: the destination is locked. */
 	err = offloadfs_rpc_call(c->mount, COPYFILE_COPY, args, &c->res,
-				 current_cred(), RPC_TASK_SOFTCONN, &sent);
+				 current_cred(),
+				 RPC_TASK_SOFT | RPC_TASK_SOFTCONN, &sent);
 	if (!err)
 		return offloadfs_rpc_result(c);
-	return sent ? offloadfs_rpc_settle(c, err) : offloadfs_rpc_unsent(c);
+	return sent ? offloadfs_rpc_unanswered(c, err) : offloadfs_rpc_unsent(c);
 }
 
 static enum offloadfs_reason
@@ -407,7 +278,7 @@ offloadfs_rpc_objection(const struct offloadfs_rpc_mount *mount,
 	if (d_unlinked(req->src->f_path.dentry) ||
 	    d_unlinked(req->dst->f_path.dentry))
 		return OFFLOADFS_UNLINKED;
-	if (READ_ONCE(mount->nr_unsettled) >= OFFLOADFS_RPC_MAX_UNSETTLED)
+	if (offloadfs_rpc_has_too_many(mount))
 		return OFFLOADFS_BUSY;
 	if (offloadfs_rpc_is_down(mount->server))
 		return OFFLOADFS_DOWN;
@@ -424,11 +295,6 @@ offloadfs_rpc_objection(const struct offloadfs_rpc_mount *mount,
 enum offloadfs_reason
 offloadfs_rpc_decide(void *priv, const struct offloadfs_copy_request *req)
 {
-	struct copyfile_cancel_args args;
-
-	/* Nobody else may copy to it before it is settled: ask, and then look. */
-	if (offloadfs_rpc_is_unsettled(priv, file_inode(req->dst), &args))
-		return OFFLOADFS_ACCEPT;
 	return offloadfs_rpc_objection(priv, req);
 }
 
@@ -438,9 +304,6 @@ static ssize_t offloadfs_rpc_try(struct offloadfs_rpc_copy *c)
 	unsigned int tries = 0;
 	ssize_t ret;
 
-	ret = offloadfs_rpc_settle_earlier(c);
-	if (ret)
-		return ret;
 	reason = offloadfs_rpc_objection(c->mount, c->req);
 	if (reason)
 		return offloadfs_rpc_decline(c->req, reason);
@@ -487,7 +350,7 @@ offloadfs_rpc_new_copy(struct offloadfs_rpc_mount *mount,
 	c->req = req;
 	c->src_buf = __getname();
 	c->dst_buf = __getname();
-	c->unsettled = kzalloc(sizeof(*c->unsettled), GFP_KERNEL);
+	c->unsettled = offloadfs_rpc_new_unsettled(mount);
 	if (c->src_buf && c->dst_buf && c->unsettled)
 		return c;
 	offloadfs_rpc_free_copy(c);
@@ -503,7 +366,7 @@ offloadfs_rpc_new_copy(struct offloadfs_rpc_mount *mount,
  * locked.
  * Return: as struct offloadfs_backend_ops has it. -EIO if the server did not
  * answer, or not truthfully, and the destination's contents are unknown; -EINTR
- * if the task was killed.
+ * if the task was killed. Of a copy that was not answered the core is told.
  */
 ssize_t offloadfs_rpc_copy(void *priv, struct offloadfs_copy_request *req)
 {

@@ -23,6 +23,12 @@
 #define OFFLOADFS_RPC_MAX_TIMEO		6000
 #define OFFLOADFS_RPC_MAX_RETRANS	100
 
+/*
+ * A server that lives has answered COPY by then. A hard mount goes on waiting,
+ * but with the file unlocked.
+ */
+#define OFFLOADFS_RPC_MIN_HARD_TIMEO	300U
+
 /* What a server has to answer a mount request. */
 #define OFFLOADFS_RPC_MOUNT_TIMEO	50
 
@@ -66,6 +72,7 @@ static void *offloadfs_rpc_create(struct super_block *sb,
 	spin_lock_init(&mount->records_lock);
 	INIT_LIST_HEAD(&mount->records);
 	INIT_LIST_HEAD(&mount->unsettled);
+	init_waitqueue_head(&mount->settled);
 	mount->prefix = kstrdup("", GFP_KERNEL);
 	if (!mount->prefix) {
 		kfree(mount);
@@ -78,10 +85,11 @@ static void offloadfs_rpc_destroy(void *priv)
 {
 	struct offloadfs_rpc_mount *mount = priv;
 
-	/* A read-only mount is not asked to sync. */
-	offloadfs_rpc_sync(mount);
-	offloadfs_rpc_drop_records(mount);
 	offloadfs_rpc_drop_unsettled(mount);
+	/* A read-only mount is not asked to sync. That it failed is known. */
+	if (mount->server && !offloadfs_rpc_is_down(mount->server))
+		offloadfs_rpc_sync(mount);
+	offloadfs_rpc_drop_records(mount);
 	offloadfs_rpc_disconnect(mount);
 	kfree(mount->server_name);
 	kfree(mount->export);
@@ -239,7 +247,12 @@ static int offloadfs_rpc_ready(void *priv, struct fs_context *fc)
 	offloadfs_rpc_set_timeouts(mount, OFFLOADFS_RPC_MOUNT_TIMEO, 1);
 	err = offloadfs_rpc_greet(mount, fc);
 	err = err ?: offloadfs_rpc_probe(mount, fc);
-	offloadfs_rpc_set_timeouts(mount, mount->timeo, mount->retrans);
+	if (mount->soft)
+		offloadfs_rpc_set_timeouts(mount, mount->timeo, mount->retrans);
+	else
+		offloadfs_rpc_set_timeouts(mount,
+					   max(mount->timeo, OFFLOADFS_RPC_MIN_HARD_TIMEO),
+					   0);
 	return err;
 }
 
@@ -278,6 +291,7 @@ static const struct offloadfs_backend_ops offloadfs_rpc_backend = {
 	.flush		= offloadfs_rpc_flush,
 	.sync		= offloadfs_rpc_sync,
 	.evict		= offloadfs_rpc_evict,
+	.abort		= offloadfs_rpc_abort,
 };
 
 static int __init offloadfs_rpc_init(void)
@@ -286,9 +300,18 @@ static int __init offloadfs_rpc_init(void)
 
 	if (err)
 		return err;
+	err = offloadfs_rpc_unsettled_init();
+	if (err)
+		goto err_client;
 	err = offloadfs_register_backend(&offloadfs_rpc_backend);
 	if (err)
-		offloadfs_rpc_client_exit();
+		goto err_unsettled;
+	return 0;
+
+err_unsettled:
+	offloadfs_rpc_unsettled_exit();
+err_client:
+	offloadfs_rpc_client_exit();
 	return err;
 }
 module_init(offloadfs_rpc_init);
@@ -296,6 +319,7 @@ module_init(offloadfs_rpc_init);
 static void __exit offloadfs_rpc_exit(void)
 {
 	offloadfs_unregister_backend(&offloadfs_rpc_backend);
+	offloadfs_rpc_unsettled_exit();
 	offloadfs_rpc_client_exit();
 }
 module_exit(offloadfs_rpc_exit);

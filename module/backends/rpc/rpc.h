@@ -21,6 +21,7 @@
 #include <linux/sunrpc/clnt.h>
 #include <linux/time64.h>
 #include <linux/un.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #undef pr_fmt
@@ -39,6 +40,9 @@
 
 #define COPYFILE_CAP_CLONE		1
 #define COPYFILE_CAP_RDONLY		2
+
+/* How long tasks that no signal can reach wait for a server. */
+#define OFFLOADFS_RPC_KTHREAD_TIME	(30 * HZ)
 
 #define COPYFILE_CLONE_ONLY		1
 #define COPYFILE_STABLE			2
@@ -199,7 +203,7 @@ struct offloadfs_rpc_address {
 /**
  * struct offloadfs_rpc_server - a connection, shared by the mounts that use it
  * @list: in offloadfs_rpc_servers
- * @count: references: mounts, and requests that may outlive them
+ * @count: references: mounts, and work items that connect
  * @net: network namespace of the mounts
  * @address: where the server is
  * @clnt: the connection
@@ -207,7 +211,6 @@ struct offloadfs_rpc_address {
  * @client: our random number
  * @serial: of the last copy
  * @lock: guards @boot and @tree of the mounts
- * @mounts: mounts among the references
  * @heard: when it last answered, in jiffies
  * @down: when it last failed to, in jiffies, or 0
  */
@@ -221,7 +224,6 @@ struct offloadfs_rpc_server {
 	u64 client;
 	atomic64_t serial;
 	spinlock_t lock;
-	atomic_t mounts;
 	unsigned long heard;
 	unsigned long down;
 };
@@ -232,6 +234,7 @@ struct offloadfs_rpc_server {
  * @lower: the directory shown, on the core's private mount
  * @server: its connection
  * @clnt: the same with the mount's time-outs
+ * @cancel_clnt: the same for CANCEL
  * @server_name: option server=
  * @export: option export=
  * @prefix: option prefix=, or ""
@@ -249,12 +252,16 @@ struct offloadfs_rpc_server {
  * @nr_records: how many
  * @unsettled: copies whose fate is not known
  * @nr_unsettled: how many
+ * @settled: woken when it is one fewer
+ * @going: the mount goes, and they with it
+ * @aborted: when umount -f was last tried, in jiffies, or 0
  */
 struct offloadfs_rpc_mount {
 	struct super_block *sb;
 	struct path lower;
 	struct offloadfs_rpc_server *server;
 	struct rpc_clnt *clnt;
+	struct rpc_clnt *cancel_clnt;
 	char *server_name;
 	char *export;
 	char *prefix;
@@ -272,6 +279,9 @@ struct offloadfs_rpc_mount {
 	unsigned int nr_records;
 	struct list_head unsettled;
 	unsigned int nr_unsettled;
+	wait_queue_head_t settled;
+	bool going;
+	unsigned long aborted;
 };
 
 /* xdr.c */
@@ -288,6 +298,8 @@ bool offloadfs_rpc_is_down(const struct offloadfs_rpc_server *server);
 void offloadfs_rpc_drop_connection(struct offloadfs_rpc_server *server);
 void offloadfs_rpc_set_down(struct offloadfs_rpc_server *server);
 bool offloadfs_rpc_answers(struct offloadfs_rpc_server *server, bool now);
+void offloadfs_rpc_abort(void *priv);
+bool offloadfs_rpc_is_aborted(const struct offloadfs_rpc_mount *mount);
 int offloadfs_rpc_call(struct offloadfs_rpc_mount *mount,
 		       enum copyfile_proc proc, const void *args, void *res,
 		       const struct cred *cred, int flags, bool *sent);
@@ -315,7 +327,18 @@ ssize_t offloadfs_rpc_copy(void *priv, struct offloadfs_copy_request *req);
 enum offloadfs_reason
 offloadfs_rpc_decide(void *priv, const struct offloadfs_copy_request *req);
 
+/* unsettled.c */
+struct offloadfs_rpc_unsettled;
+struct offloadfs_rpc_unsettled *
+offloadfs_rpc_new_unsettled(struct offloadfs_rpc_mount *mount);
+bool offloadfs_rpc_has_too_many(const struct offloadfs_rpc_mount *mount);
+void offloadfs_rpc_add_unsettled(struct offloadfs_rpc_unsettled *u,
+				 struct inode *inode,
+				 const struct copyfile_copy_args *copy);
+void offloadfs_rpc_abort_unsettled(struct offloadfs_rpc_mount *mount);
 void offloadfs_rpc_drop_unsettled(struct offloadfs_rpc_mount *mount);
+int offloadfs_rpc_unsettled_init(void);
+void offloadfs_rpc_unsettled_exit(void);
 
 /* commit.c */
 struct offloadfs_rpc_record;
