@@ -92,6 +92,12 @@ static bool offloadfs_overlaps(const struct offloadfs_copy_request *req)
 	       req->dst_pos < req->src_pos + req->len;
 }
 
+/* The source's bytes from its position on, as the lower knows it. */
+static loff_t offloadfs_available(const struct offloadfs_copy_request *req)
+{
+	return i_size_read(file_inode(req->src)) - req->src_pos;
+}
+
 /* What speaks against any offload of this copy, whoever would make it. */
 static enum offloadfs_reason offloadfs_refusal(const struct offloadfs_copy *c)
 {
@@ -329,6 +335,26 @@ static ssize_t offloadfs_ask_settled(struct offloadfs_backend *b,
 	return -EOPNOTSUPP;
 }
 
+/*
+ * What the file system that clones would look at, and a server cannot, for it
+ * knows nothing of the caller's limits and may know another size by now.
+ */
+static int offloadfs_check_clone(struct offloadfs_copy_request *req)
+{
+	loff_t len = min(req->len, offloadfs_available(req));
+	int err;
+
+	if (len <= 0)
+		return -EINVAL;
+	err = generic_write_check_limits(req->dst, req->dst_pos, &len);
+	if (err)
+		return err;
+	if (len < req->len && !req->can_shorten)
+		return -EINVAL;
+	req->len = len;
+	return offloadfs_overlaps(req) ? -EINVAL : 0;
+}
+
 static ssize_t offloadfs_ask_remote(struct offloadfs_copy *c,
 				    struct offloadfs_backend *b)
 {
@@ -336,6 +362,10 @@ static ssize_t offloadfs_ask_remote(struct offloadfs_copy *c,
 	ssize_t ret;
 	int err = 0;
 
+	if (req->op == OFFLOADFS_CLONE)
+		err = offloadfs_check_clone(req);
+	if (err)
+		return err;
 	req->touched = false;
 	req->has_attr = false;
 	ret = offloadfs_ask_settled(b, req);
@@ -469,12 +499,6 @@ static ssize_t offloadfs_step(struct offloadfs_copy *c)
 	if (!c->refusal)
 		ret = offloadfs_offload_step(c);
 	return ret ?: offloadfs_local_step(c);
-}
-
-/* The source's bytes from its position on, as the lower knows it. */
-static loff_t offloadfs_available(const struct offloadfs_copy_request *req)
-{
-	return i_size_read(file_inode(req->src)) - req->src_pos;
 }
 
 static bool offloadfs_is_whole_file(const struct offloadfs_copy_request *req)

@@ -243,6 +243,9 @@ static ssize_t offloadfs_rpc_step(struct offloadfs_rpc_copy *c)
 	args->count = min3((u64)req->len,
 			   args->src.size - args->src_offset,
 			   READ_ONCE(c->mount->max_count));
+	if (req->op == OFFLOADFS_CLONE && args->count < req->len)
+		return c->fresh ? offloadfs_rpc_decline(req, OFFLOADFS_STALE) :
+				  -EAGAIN;
 	args->flags = offloadfs_rpc_copy_flags(c);
 	args->id.client = server->client;
 	args->id.serial = atomic64_inc_return(&server->serial);
