@@ -27,6 +27,11 @@
 /* So often COMMIT is tried again when the server turns out to be a new one. */
 #define OFFLOADFS_RPC_MAX_TRIES		4
 
+/* COMMIT comes back to a busy server after that, and twice that, up to... */
+#define OFFLOADFS_RPC_MIN_BACK_OFF	(HZ / 20)
+#define OFFLOADFS_RPC_BACK_OFFS		5U
+#define OFFLOADFS_RPC_MAX_BACK_OFF	(HZ)
+
 /**
  * struct offloadfs_rpc_record - a file that is not known to be durable
  * @list: in the mount's records, or empty
@@ -304,25 +309,61 @@ static int offloadfs_rpc_commit_once(struct offloadfs_rpc_mount *mount,
 	return err ?: res.status;
 }
 
+/*
+ * The server has too much to do: come back a little later, and later still.
+ * Returns -EIO when that has been too often for who cannot wait for ever.
+ */
+static int offloadfs_rpc_back_off(struct offloadfs_rpc_mount *mount,
+				  unsigned int n)
+{
+	unsigned long most = OFFLOADFS_RPC_KTHREAD_TIME;
+	const struct rpc_timeout *to = mount->clnt->cl_timeout;
+	bool patient = !mount->soft && !offloadfs_rpc_is_aborted(mount) &&
+		       !(current->flags & (PF_EXITING | PF_KTHREAD));
+
+	if (mount->soft)
+		most = max(most, to->to_initval * (to->to_retries + 1));
+	if (!patient && n >= OFFLOADFS_RPC_BACK_OFFS &&
+	    (n - OFFLOADFS_RPC_BACK_OFFS) * OFFLOADFS_RPC_MAX_BACK_OFF > most)
+		return -EIO;
+	schedule_timeout_killable(min(OFFLOADFS_RPC_MAX_BACK_OFF,
+				      OFFLOADFS_RPC_MIN_BACK_OFF <<
+				      min(n, OFFLOADFS_RPC_BACK_OFFS)));
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+/* Become known to a server that has started anew. As below. */
+static int offloadfs_rpc_commit_anew(struct offloadfs_rpc_mount *mount)
+{
+	int err = offloadfs_rpc_hello(mount, 0);
+
+	/* Gone for good: told once, and no more. */
+	if (err == -ESTALE || err == -ENOENT)
+		return COPYFILE_IO;
+	return err == -EBUSY ? COPYFILE_BUSY : err;
+}
+
 /* Until the server has an answer. Returns the status or a negative errno. */
 static int offloadfs_rpc_commit_any(struct offloadfs_rpc_mount *mount,
 				    struct offloadfs_rpc_record *record,
 				    struct offloadfs_rpc_commit *c)
 {
-	unsigned int tries = 0;
+	unsigned int tries = 0, busy = 0;
 	bool all = false;
 	int ret, err;
 
 	for (;;) {
 		ret = offloadfs_rpc_commit_once(mount, record, c, all);
-		switch (ret) {
-		case COPYFILE_STALE_BOOT:
+		if (ret == COPYFILE_STALE_BOOT) {
 			if (++tries > OFFLOADFS_RPC_MAX_TRIES)
 				return -EIO;
-			err = offloadfs_rpc_hello(mount, 0);
-			/* Gone for good: told once, and no more. */
-			if (err == -ESTALE || err == -ENOENT)
-				return COPYFILE_IO;
+			ret = offloadfs_rpc_commit_anew(mount);
+			if (!ret)
+				continue;
+		}
+		switch (ret) {
+		case COPYFILE_BUSY:
+			err = offloadfs_rpc_back_off(mount, busy++);
 			if (err)
 				return err;
 			break;
@@ -381,6 +422,13 @@ static int offloadfs_rpc_commit_record(struct offloadfs_rpc_mount *mount,
 	return err;
 }
 
+/* For who does not want to wait to find out. */
+static bool offloadfs_rpc_is_gone(const struct offloadfs_rpc_mount *mount)
+{
+	return offloadfs_rpc_is_down(mount->server) ||
+	       !offloadfs_rpc_answers(mount->server, true);
+}
+
 /**
  * offloadfs_rpc_commit - ->commit of the backend, for fsync(2)
  * @priv: mount
@@ -408,13 +456,6 @@ int offloadfs_rpc_commit(void *priv, struct file *dst, loff_t start,
 		err = offloadfs_rpc_commit_record(mount, record);
 	offloadfs_rpc_put_record(record);
 	return err;
-}
-
-/* For who does not want to wait to find out. */
-static bool offloadfs_rpc_is_gone(const struct offloadfs_rpc_mount *mount)
-{
-	return offloadfs_rpc_is_down(mount->server) ||
-	       !offloadfs_rpc_answers(mount->server, true);
 }
 
 /**
