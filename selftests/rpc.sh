@@ -63,6 +63,24 @@ t_ficlone() {
 		xcopy -I 4097 -n 100 clonerange up/src up/clone
 }
 
+# What the server cannot know: refused as by a file system, and nothing is done.
+t_ficlone_limits() {
+	local before args
+	setup_rpc xfs 3
+	cp server/dir/src server/dir/clone
+	cp up/clone up/first
+	before=$(copyfiled_stat requests_copy)
+	for args in EINVAL:"-n $((SIZE + 4096))" "EINVAL:-i 4M -n 4096" \
+		'EFBIG:-F 4096 -o 8192 -n 4096' 'EINVAL:-F 8192 -n 16384'; do
+		# shellcheck disable=SC2086
+		refuse "errno=${args%%:*}" xcopy ${args#*:} clonerange up/src up/clone
+	done
+	refuse errno=EINVAL xcopy -n 8192 -o 4096 clonerange up/clone up/clone
+	is 'requests to copy' "$before" "$(copyfiled_stat requests_copy)"
+	same_both src clone
+	no_data low xcopy -F 8192 -n 8192 clonerange up/src up/clone
+}
+
 t_ficlone_refused() {
 	setup_rpc ext4 3
 	refuse 'not supported' cp --reflink=always up/src up/clone
@@ -218,30 +236,6 @@ t_ipv6() {
 	offloaded 1
 }
 
-# Over a UNIX socket, to the machine itself; and the caller's mount namespace
-# has no say in which socket that is.
-t_unix() {
-	need_dev
-	need_copyfiled
-	make_lower xfs low
-	load offloadfs_rpc
-	start_copyfiled --export "data=$PWD/low,squash=none" --listen "unix:$PWD/sock"
-	omount low up "backend=rpc,server=unix:$PWD/sock,export=data,min=0"
-	pattern low/src $SIZE
-	cp up/src up/dst
-	cmp low/src low/dst
-	offloaded 1
-	stop_copyfiled
-	restart_copyfiled
-	mkdir elsewhere
-	# shellcheck disable=SC2016
-	unshare -m sh -ec 'mount -t tmpfs none elsewhere
-		mount --bind elsewhere/ "$0"; cp up/src up/dst2' "$PWD/state" || :
-	unshare -m sh -ec 'mount --bind /dev/null sock; cp up/src up/dst2'
-	cmp low/src low/dst2
-	[ "$(backend_count rpc copies)" -ge 2 ]
-}
-
 # Short copies are not worth the trip; min= has the last word.
 t_min() {
 	setup_server xfs
@@ -365,6 +359,7 @@ run_tests 't_nfs3 NFSv3 on XFS: every way to copy, and no data on the wire' \
 	't_nfs41 NFSv4.1 on Btrfs, rpc:native' \
 	't_nfs42 NFSv4.2, rpc:native' \
 	't_ficlone FICLONE on NFSv3' \
+	't_ficlone_limits FICLONERANGE past an end' \
 	't_ficlone_refused FICLONE where the server cannot' \
 	't_ranges ranges and holes' \
 	't_dirty data that is not at the server yet' \
@@ -372,7 +367,6 @@ run_tests 't_nfs3 NFSv3 on XFS: every way to copy, and no data on the wire' \
 	"t_rights the caller's rights at the server" \
 	't_cross_mount between two mounts' \
 	't_ipv6 IPv6' \
-	't_unix a UNIX socket' \
 	't_min the least length' \
 	't_parallel many copies at once' \
 	't_delegations leases and delegations' \

@@ -9,67 +9,7 @@
 . "$DIR/libnfs.sh"
 . "$DIR/librpc.sh"
 . "$DIR/librpcfs.sh"
-
-BIG=16M
-
-# A copy that takes a while: each request of the server's disk has its time.
-setup_slow() {
-	need_dev
-	need_copyfiled
-	slow_disk slow "$DEV" 0
-	DEV=/dev/mapper/slow setup_server ext4
-	serve_data --slice 1
-	client_mount_nfs 3 server/dir low
-	client_omount low up "$RPC_EXPORT,min=0${1:+,$1}"
-	pattern server/dir/big $BIG
-	sync -f server
-	echo 3 >/proc/sys/vm/drop_caches
-	set_delay slow 20
-}
-
-mend_disk() { set_delay slow 0; }
-
-# copy_begins: a copy in the background, under way when this returns.
-copy_begins() {
-	local n
-	"$DIR/xcopy" -l cfr up/big up/dst >copy.out 2>&1 &
-	COPY=$!
-	for ((n = 0; n < 100; n++)); do
-		[ "$(copyfiled_stat running)" = 0 ] || return 0
-		sleep 0.1
-	done
-	fail "no copy runs: $(cat copy.out)"
-}
-
-# copy_goes_on N: until so many requests came.
-copy_goes_on() {
-	while [ -d "/proc/$COPY" ]; do
-		[ "$(copyfiled_stat requests_copy)" -lt "$1" ] || return 0
-		sleep 0.1
-	done
-	fail "it took fewer than $1 requests: $(cat copy.out)"
-}
-
-# copy_ends SECONDS: by itself, by then; its status.
-copy_ends() {
-	local n
-	for ((n = 0; n < $1 * 10; n++)); do
-		grep -qs '^State:.*[^Z] (' "/proc/$COPY/status" || break
-		sleep 0.1
-	done
-	[ "$n" -lt $(($1 * 10)) ] || fail "the copy still hangs: $(cat "/proc/$COPY/stack")"
-	wait "$COPY"
-}
-
-copy_hangs() {
-	sleep "$1"
-	[ -d "/proc/$COPY" ] || fail "the copy did not wait: $(cat copy.out)"
-}
-
-right() {
-	cmp server/dir/big server/dir/dst
-	cmp up/big up/dst
-}
+. "$DIR/librpcslow.sh"
 
 # It takes more than one request, and the pieces fit.
 t_slices() {
@@ -143,15 +83,6 @@ t_soft_stopped() {
 	right
 }
 
-wait_idle() {
-	local n
-	for ((n = 0; n < 100; n++)); do
-		[ "$(copyfiled_stat running)" != 0 ] || return 0
-		sleep 0.1
-	done
-	fail 'a copy still runs at the server'
-}
-
 # Not even when a part was copied before: the rest is not copied on top of what the
 # server may still be doing, by whomever, until the server has said so.
 t_soft_later() {
@@ -165,9 +96,7 @@ t_soft_later() {
 	is 'local copies' 0 "$(count copies_local)"
 	resume_copyfiled
 	mend_disk
-	sleep 1
-	xcopy -l cfr up/big up/dst >/dev/null
-	right
+	copies_later
 }
 
 t_soft_cut() {
@@ -180,6 +109,7 @@ t_soft_cut() {
 	mend_network
 	mend_disk
 	wait_idle
+	copies_later
 }
 
 # A killed task ends soon, and so does its copy at the server.
@@ -208,7 +138,9 @@ t_killed_silent() {
 		fail 'it was not killed'
 	fi
 	resume_copyfiled
+	mend_disk
 	wait_idle
+	copies_later
 }
 
 # The copies before it left something to make durable, which a task that exits
