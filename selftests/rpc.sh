@@ -337,6 +337,26 @@ t_unwritable() {
 	no_mount 'match=attr needs' "$RPC_EXPORT,match=attr"
 }
 
+# The NFS server squashes root: the directory's owner makes the file, and where it
+# is root's, what could be compared is logged to be little.
+t_squashed() {
+	setup_server xfs
+	chmod 755 . server/dir
+	sed -i 's/no_root_squash/root_squash/' /etc/exports
+	exportfs -ra
+	chown 1000:1000 server/dir
+	serve_data
+	client_mount_nfs 3 server/dir low
+	dmesg -C
+	client_omount low up "$RPC_EXPORT"
+	! dmesg | grep 'compared by inode number' || fail 'not by a file'
+	umount up
+	is 'leftover files' '' "$(find server/dir -name '.offloadfs*')"
+	chown 0:0 server/dir
+	client_omount low up "$RPC_EXPORT"
+	dmesg | grep -q 'compared by inode number' || fail 'nothing was logged'
+}
+
 # The pages are not those of a stacked lower: refused.
 t_stacked() {
 	need_dev
@@ -372,4 +392,5 @@ run_tests 't_nfs3 NFSv3 on XFS: every way to copy, and no data on the wire' \
 	't_delegations leases and delegations' \
 	't_refused_at_mount what is refused at mount' \
 	't_unwritable a lower that is read-only' \
+	't_squashed root is squashed' \
 	't_stacked a stacked lower'

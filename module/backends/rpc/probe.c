@@ -111,8 +111,8 @@ static void offloadfs_rpc_warn_unproved(const struct offloadfs_rpc_probe *p)
 {
 	const struct offloadfs_rpc_mount *mount = p->mount;
 
-	warnfc(p->fc, "server %s, export %s: no file can be made in the lower directory: compared by inode number and time, which a snapshot has, too",
-	       mount->server_name, mount->export);
+	pr_warn("server %s, export %s: no file can be made in the lower directory: compared by inode number and time, which a snapshot has, too\n",
+		mount->server_name, mount->export);
 }
 
 /* Compare the directories themselves. */
