@@ -268,29 +268,6 @@ t_parallel() {
 	is 'one connection' 1 "$(copyfiled_stat connections_total)"
 }
 
-# Leases and delegations of both files, held by this client and by another.
-t_delegations() {
-	setup_rpc xfs 4.1
-	mkdir other
-	mount -t nfs -o "vers=4.1,proto=tcp" "127.0.0.1:$PWD/server/dir" other
-	python3 - <<-END
-		import os, time
-		held = [os.open("other/src", os.O_RDONLY), os.open("up/src", os.O_RDONLY)]
-		o = os.open("up/dst", os.O_RDWR | os.O_CREAT)
-		os.pwrite(o, b"old", 0)
-		held.append(os.open("other/dst", os.O_RDONLY))
-		start = time.time()
-		assert os.copy_file_range(held[1], o, $SIZE) == $SIZE
-		took = time.time() - start
-		assert took < 30, took
-		print("# took %.1f s" % took)
-		assert os.pread(o, $SIZE, 0) == os.pread(held[1], $SIZE, 0)
-	END
-	umount other
-	same_both src dst
-	offloaded 1
-}
-
 # no_mount TEXT OPTIONS: refused, with that in the message.
 no_mount() {
 	refuse "$1" client_omount low up "$2"
@@ -389,7 +366,6 @@ run_tests 't_nfs3 NFSv3 on XFS: every way to copy, and no data on the wire' \
 	't_ipv6 IPv6' \
 	't_min the least length' \
 	't_parallel many copies at once' \
-	't_delegations leases and delegations' \
 	't_refused_at_mount what is refused at mount' \
 	't_unwritable a lower that is read-only' \
 	't_squashed root is squashed' \
