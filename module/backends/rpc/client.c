@@ -518,14 +518,18 @@ int offloadfs_rpc_cancel(struct offloadfs_rpc_mount *mount,
 			 const struct copyfile_cancel_args *args,
 			 struct copyfile_cancel_res *res)
 {
+	struct offloadfs_rpc_server *server = mount->server;
 	int err;
 
-	err = offloadfs_rpc_send(mount->server, mount->cancel_clnt,
-				 COPYFILE_CANCEL, args, res, current_cred(),
+	err = offloadfs_rpc_send(server, mount->cancel_clnt, COPYFILE_CANCEL,
+				 args, res, current_cred(),
 				 RPC_TASK_SOFT | RPC_TASK_SOFTCONN |
 				 RPC_TASK_TIMEOUT, NULL);
-	if (err == -ETIMEDOUT || err == -EIO)
-		offloadfs_rpc_drop_connection(mount->server);
+	/* One that answers others may be waiting for a long clone to end. */
+	if (err == -EIO ||
+	    (err == -ETIMEDOUT && time_after(jiffies, READ_ONCE(server->heard) +
+						      OFFLOADFS_RPC_CANCEL_TIME)))
+		offloadfs_rpc_drop_connection(server);
 	return err;
 }
 
