@@ -5,6 +5,7 @@
 # after librpcfs.sh.
 
 BIG=16M
+COPY_DST=dst
 
 # A copy that takes a while: each request of the server's disk has its time.
 setup_slow() {
@@ -23,10 +24,10 @@ setup_slow() {
 
 mend_disk() { set_delay slow 0; }
 
-# copy_begins [NAME]: a copy in the background, under way when this returns.
+# copy_begins: a copy to COPY_DST in the background, under way when this returns.
 copy_begins() {
 	local n
-	"$DIR/xcopy" -l cfr up/big "up/${1:-dst}" >copy.out 2>&1 &
+	"$DIR/xcopy" -l cfr up/big "up/$COPY_DST" >copy.out 2>&1 &
 	COPY=$!
 	for ((n = 0; n < 100; n++)); do
 		[ "$(copyfiled_stat running)" = 0 ] || return 0

@@ -85,9 +85,10 @@ t_writers() {
 # killed; who reads or removes the file does not wait.
 t_hard() {
 	local writer
-	setup_slow
+	setup_slow hard
 	mkdir server/dir/d
-	copy_begins d/dst
+	COPY_DST=d/dst
+	copy_begins
 	kill_copyfiled
 	copy_hangs 2
 	dd if=up/src of=up/d/dst bs=5 count=1 conv=notrunc status=none &
@@ -111,7 +112,7 @@ t_hard() {
 # Who writes to a file that a killed copy left waits, and then its bytes count.
 t_writer_waits() {
 	local writer
-	setup_slow
+	setup_slow hard
 	copy_begins
 	pause_copyfiled
 	kill -KILL $COPY
@@ -129,7 +130,7 @@ t_writer_waits() {
 
 # CANCEL is under way when the server dies and starts anew.
 t_cancel_restarted() {
-	setup_slow
+	setup_slow hard
 	copy_begins
 	pause_copyfiled
 	kill -KILL $COPY
@@ -142,7 +143,7 @@ t_cancel_restarted() {
 
 # The same when the network is cut, and the reply is lost.
 t_cancel_cut() {
-	setup_slow
+	setup_slow hard
 	copy_begins
 	pause_copyfiled
 	kill -KILL $COPY

@@ -41,7 +41,7 @@ fsync_waits() {
 }
 
 fsync_said() {
-	ends 60 $FSYNC || fail "$(cat fsync.out)"
+	ends 60 "$FSYNC" || fail "$(cat fsync.out)"
 	is "fsync, twice" "$1" "$(tr '\n' ' ' <fsync.out)"
 }
 
@@ -77,7 +77,7 @@ t_commit_killed() {
 	setup_rpc xfs 3
 	fsync_waits pause_copyfiled
 	kill -KILL $FSYNC
-	! ends 15 $FSYNC || fail 'fsync was not killed'
+	! ends 15 "$FSYNC" || fail 'fsync was not killed'
 	resume_copyfiled
 	# Nobody has made it durable, and somebody still has to.
 	is uncommitted 1 "$(copyfiled_stat uncommitted)"
@@ -160,7 +160,7 @@ t_removed() {
 # A copy that nobody knows what became of: unmount waits for the server to say.
 t_umount_unsettled() {
 	local pid
-	setup_slow
+	setup_slow hard
 	copy_begins
 	pause_copyfiled
 	kill -KILL $COPY
@@ -178,7 +178,7 @@ t_umount_unsettled() {
 # umount -f does not wait, and says so; then nothing is left that would keep the
 # modules from going.
 t_umount_unsettled_forced() {
-	setup_slow
+	setup_slow hard
 	copy_begins
 	pause_copyfiled
 	# It fails what is under way, if not the mount that is in use for that.
