@@ -12,7 +12,8 @@
  *   cancel                CANCEL; --serial N
  *   commit [PATH]         COMMIT
  *   raw                   send what comes on stdin as it is, print what comes back
- *   connect N             N connections that stay open for --hold milliseconds
+ *   connect N             N connections that stay open for --hold milliseconds; with
+ *                         --times M, M more than one, each says HELLO as M clients
  *
  * Where and who: --server ADDR[:PORT]|unix:PATH, --port, --from ADDR,
  * --source-port N, --unprivileged, --uid, --gid, --groups A,B, --auth none|sys,
@@ -386,6 +387,19 @@ static int do_raw(int fd)
 	}
 }
 
+/* One HELLO, or with --times as many, each of a client of its own. */
+static bool hello_as(int fd, struct call *c)
+{
+	for (uint64_t i = 0; i < o.times; i++) {
+		c->done = false;
+		send_call(fd, c);
+		if (!next_reply(fd, c, 1, now_ms() + 5000) || c->res.status != COPYFILE_OK)
+			return false;
+		c->args.hello.client += o.times > 1;
+	}
+	return true;
+}
+
 static int do_connect(const char *count)
 {
 	struct call c = { 0 };
@@ -394,9 +408,7 @@ static int do_connect(const char *count)
 	fill_hello(&c);
 	for (; open < n && open < 4096; open++) {
 		fds[open] = connect_server();
-		c.done = false;
-		send_call(fds[open], &c);
-		if (!next_reply(fds[open], &c, 1, now_ms() + 5000))
+		if (!hello_as(fds[open], &c))
 			break;
 	}
 	printf("open %u\n", open);

@@ -125,7 +125,8 @@ time.sleep(30)' >lease &
 
 # hold N ADDRESS: so many connections from there, until the test ends.
 hold() {
-	"$DIR/copyfile_client" --from "$2" --hold 60000 connect "$1" >"held.$2" &
+	"$DIR/copyfile_client" --from "$2" --client "${2##*.}" --hold 60000 connect "$1" \
+		>"held.$2" &
 	HELD+=($!)
 	until grep -q open "held.$2"; do sleep 0.05; done
 	is "connections from $2" "$1" "$(field open "$(cat "held.$2")")"
@@ -357,16 +358,6 @@ t_reload() {
 	ANSWER=$(client --root tree/one --export one copy src dst) || :
 	is 'read-only now' ROFS "$(status)"
 	is reloads 2 "$(copyfiled_stat reloads)"
-}
-
-# until_log TEXT: in the log, whose lines are joined.
-until_log() {
-	local n
-	for ((n = 0; n < 100; n++)); do
-		! tr '\n' ' ' <copyfiled.log | grep -q "$1" || return 0
-		sleep 0.1
-	done
-	fail "the log does not say '$1': $(tail -n 3 copyfiled.log)"
 }
 
 # A copy that runs when the configuration changes goes on.

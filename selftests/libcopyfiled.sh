@@ -34,6 +34,16 @@ gets() {
 
 answer() { field "$1" "$ANSWER"; }
 
+# until_log TEXT: in the log, whose lines are joined.
+until_log() {
+	local n
+	for ((n = 0; n < 100; n++)); do
+		! tr '\n' ' ' <copyfiled.log | grep -q "$1" || return 0
+		sleep 0.1
+	done
+	fail "the log does not say '$1': $(tail -n 3 copyfiled.log)"
+}
+
 # data FILE...: 64 KiB of contents in a new file that anybody may use.
 data() {
 	local f

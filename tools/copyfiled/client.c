@@ -14,13 +14,19 @@ static TAILQ_HEAD(client_list, client) clients = TAILQ_HEAD_INITIALIZER(clients)
 static unsigned int nclients, clients_max;
 
 /**
- * table_start - set the bound on clients
+ * table_bound - set the bound on clients
  * @max_connections: each of them can hold on to CONN_CLIENTS, so there is
- *	always one to forget
+ *	always one to forget; the bound never sinks, for there may be more of them
+ *	from an earlier configuration
  */
-void table_start(unsigned int max_connections)
+void table_bound(unsigned int max_connections)
 {
-	clients_max = max_connections * CONN_CLIENTS + 256;
+	unsigned int bound = max_connections * CONN_CLIENTS + 256;
+
+	pthread_mutex_lock(&table_lock);
+	if (clients_max < bound)
+		clients_max = bound;
+	pthread_mutex_unlock(&table_lock);
 }
 
 static void copy_forget(struct copy *copy)

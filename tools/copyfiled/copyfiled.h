@@ -271,7 +271,7 @@ void dispatch(struct request *rq);
 void execute(struct request *rq);
 
 /* client.c */
-void table_start(unsigned int max_connections);
+void table_bound(unsigned int max_connections);
 void table_unbind(struct conn *conn);
 
 /* table.c */

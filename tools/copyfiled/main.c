@@ -122,7 +122,7 @@ static bool start(struct server *s)
 		return false;
 	atomic_fetch_add(&s->config->refs, 1);
 	config_publish(s->config);
-	table_start(s->config->max_connections);
+	table_bound(s->config->max_connections);
 	if (!queue_start(s->config->workers) || !dirty_start())
 		return false;
 	/* Last: a start that fails leaves the saved one to the next. */
@@ -152,6 +152,7 @@ static void reload(struct server *s)
 		config = options_config();
 		if (config && config_open_trees(config, RELOAD_WAIT_MS)) {
 			warn_unchanged(s->config, config);
+			table_bound(config->max_connections);
 			config_publish(config);
 			stat_inc(STAT_RELOADS);
 			log_info("the new configuration is in force");

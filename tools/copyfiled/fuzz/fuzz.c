@@ -228,7 +228,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	make_tree();
 	make_config();
 	ident_start();
-	table_start(1);
+	table_bound(1);
 	memcpy(boot_verifier, FUZZ_BOOT, sizeof(boot_verifier));
 	return 0;
 }
