@@ -277,7 +277,7 @@ void table_unbind(struct conn *conn);
 /* table.c */
 copyfile_status table_hello(struct conn *conn, uint64_t client);
 void table_copy(struct request *rq);
-void table_cancel(struct conn *conn, uint32_t xid, const copyfile_cancel_args *args);
+void table_cancel(struct request *rq);
 void table_run(struct copy *copy);
 void table_finish(struct copy *copy, const copyfile_copy_res *res);
 bool copy_cancelled(const struct copy *copy);

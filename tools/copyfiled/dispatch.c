@@ -4,6 +4,7 @@
  * disk: NULL, HELLO, and CANCEL, so that no CANCEL is stuck behind a slow
  * request. The rest is left to the workers.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "copyfiled.h"
@@ -19,6 +20,14 @@ static void reply(struct request *rq, xdrproc_t proc, void *res, copyfile_status
 	rpc_reply(rq->conn, rq->xid, proc, res);
 	conn_paid(rq->conn);
 	request_free(rq);
+}
+
+static const char *why_refused(const struct conn *conn, copyfile_status status)
+{
+	if (status == COPYFILE_BUSY)
+		return "a client at another address has its number, or there are too many";
+	return status == COPYFILE_PERM && conn->peer.port >= IPPORT_RESERVED ?
+	       "its port is not privileged: see insecure" : "see allow";
 }
 
 static void hello(struct request *rq)
@@ -42,8 +51,7 @@ static void hello(struct request *rq)
 	} else if (log_limited()) {
 		log_warn("%s is refused export %s (%s)", rq->conn->peer.name,
 			 export ? export->name : "of a name that there is not",
-			 res.status == COPYFILE_PERM && rq->conn->peer.port >= 1024 ?
-			 "its port is not privileged: see insecure" : "see allow");
+			 why_refused(rq->conn, res.status));
 	}
 	reply(rq, (xdrproc_t)xdr_copyfile_hello_res, &res, res.status);
 }
@@ -52,12 +60,10 @@ static void cancel(struct request *rq)
 {
 	copyfile_cancel_res res = { .status = COPYFILE_STALE_BOOT };
 
-	if (!same_boot(rq->args.cancel.boot)) {
+	if (same_boot(rq->args.cancel.boot))
+		table_cancel(rq);
+	else
 		reply(rq, (xdrproc_t)xdr_copyfile_cancel_res, &res, res.status);
-		return;
-	}
-	table_cancel(rq->conn, rq->xid, &rq->args.cancel);
-	request_free(rq);
 }
 
 static void copy(struct request *rq)

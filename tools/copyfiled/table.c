@@ -25,8 +25,8 @@ bool copy_cancelled(const struct copy *copy)
  * A client that has come to another address may take its number along when
  * nothing is left of the old one.
  *
- * Return: COPYFILE_OK, COPYFILE_PERM if the number is that of a client of
- * another host, COPYFILE_BUSY if there are too many.
+ * Return: COPYFILE_OK, or COPYFILE_BUSY if the number is still in use at another
+ * address or there are too many clients.
  */
 copyfile_status table_hello(struct conn *conn, uint64_t id)
 {
@@ -39,26 +39,38 @@ copyfile_status table_hello(struct conn *conn, uint64_t id)
 		client = client_new(id, &conn->peer);
 	else if (!client->nconns && !client->nactive)
 		client->peer = conn->peer;
-	if (!client)
+	if (!client || !peer_same_host(&client->peer, &conn->peer))
 		status = COPYFILE_BUSY;
-	else if (!peer_same_host(&client->peer, &conn->peer))
-		status = COPYFILE_PERM;
 	else
 		client_bind(client, conn);
 	pthread_mutex_unlock(&table_lock);
 	return status;
 }
 
-/* Under table_lock. Those who may speak for a client are bound to it. */
-static copyfile_status client_check(struct conn *conn, uint64_t id, struct client **client)
+/*
+ * Under table_lock. Those who may speak for a client are bound to it. One that
+ * has come to another address says HELLO there, once nothing is left of it at
+ * the old one; until then it makes its copies itself.
+ *
+ * Return: a status; unless it is COPYFILE_OK, the client is set if the request
+ * can be its own all the same.
+ */
+static copyfile_status client_check(const struct config *config, struct conn *conn,
+				    uint64_t id, struct client **client)
 {
-	*client = client_find(id);
-	if (!*client)
+	struct client *found = client_find(id);
+
+	*client = found;
+	if (!found)
 		return COPYFILE_STALE_BOOT;
-	if (!peer_same_host(&(*client)->peer, &conn->peer))
-		return COPYFILE_PERM;
-	client_bind(*client, conn);
-	return COPYFILE_OK;
+	if (peer_same_host(&found->peer, &conn->peer)) {
+		client_bind(found, conn);
+		return COPYFILE_OK;
+	}
+	if (config_serves(config, &conn->peer))
+		return found->nconns || found->nactive ? COPYFILE_BUSY : COPYFILE_STALE_BOOT;
+	*client = NULL;
+	return COPYFILE_PERM;
 }
 
 /* Under table_lock. The caller owes the reply already (conn_owe). */
@@ -73,8 +85,18 @@ static struct waiter *wait_for(struct copy *copy, struct conn *conn, uint32_t xi
 }
 
 /*
- * A new COPY. One that is refused leaves an entry too: it must not be executed
- * when it comes again, for the client has made the copy itself by then.
+ * A COPY that is refused leaves an entry too: it must not be executed when it
+ * comes again, for the client has made the copy itself by then.
+ */
+static void copy_refuse(struct copy *copy, copyfile_copy_res *res, copyfile_status status)
+{
+	res->status = status;
+	copy->res = *res;
+	copy_is_finished(copy);
+}
+
+/*
+ * A new COPY.
  *
  * Return: false if the reply is in @res, and the request is still the caller's.
  */
@@ -82,6 +104,10 @@ static bool copy_begin(struct client *client, struct request *rq, copyfile_copy_
 {
 	struct copy *copy = copy_new(client, rq->args.copy.id.serial);
 
+	if (res->status != COPYFILE_OK) {
+		copy_refuse(copy, res, res->status);
+		return false;
+	}
 	copy->rq = rq;
 	rq->copy = copy;
 	if (queue_copy(rq)) {
@@ -89,9 +115,7 @@ static bool copy_begin(struct client *client, struct request *rq, copyfile_copy_
 		rq->conn->copies++;
 		return true;
 	}
-	res->status = COPYFILE_BUSY;
-	copy->res = *res;
-	copy_is_finished(copy);
+	copy_refuse(copy, res, COPYFILE_BUSY);
 	return false;
 }
 
@@ -124,13 +148,13 @@ void table_copy(struct request *rq)
 	bool queued = false, waits = false;
 
 	pthread_mutex_lock(&table_lock);
-	res.status = client_check(rq->conn, id->client, &client);
-	copy = res.status ? NULL : copy_find(client, id->serial);
+	res.status = client_check(rq->config, rq->conn, id->client, &client);
+	copy = client ? copy_find(client, id->serial) : NULL;
 	if (copy)
 		waits = copy_again(copy, rq, &res);
-	else if (!res.status && id->serial <= client->watermark)
+	else if (client && id->serial <= client->watermark)
 		res.status = COPYFILE_CANCELLED;
-	else if (!res.status)
+	else if (client)
 		queued = copy_begin(client, rq, &res);
 	pthread_mutex_unlock(&table_lock);
 	/* Once it is queued a worker may have finished and freed it. */
@@ -247,35 +271,55 @@ static bool cancel_known(struct copy *copy, struct conn *conn, uint32_t xid,
 	return !waits;
 }
 
+/*
+ * Under table_lock: whose copy is it? The client's number, which is random, is
+ * proof enough, whatever its address is now: it gets to know what became of its
+ * copy. One that is not known becomes so, that a COPY that comes late is refused.
+ */
+static copyfile_status cancel_check(const struct request *rq, struct client **client)
+{
+	const copyfile_id *id = &rq->args.cancel.id;
+	copyfile_status status = client_check(rq->config, rq->conn, id->client, client);
+
+	if (!*client && status == COPYFILE_STALE_BOOT && config_serves(rq->config, &rq->conn->peer)) {
+		*client = client_new(id->client, &rq->conn->peer);
+		if (!*client)
+			return COPYFILE_BUSY;
+		client_bind(*client, rq->conn);
+	}
+	return *client ? COPYFILE_OK : status;
+}
+
 /**
  * table_cancel - CANCEL
- * @conn: where it came from; the reply is owed
- * @xid: its number
- * @args: which copy
+ * @rq: the request, not the caller's any more; its reply is owed
  */
-void table_cancel(struct conn *conn, uint32_t xid, const copyfile_cancel_args *args)
+void table_cancel(struct request *rq)
 {
 	copyfile_copy_res stopped = { .status = COPYFILE_CANCELLED };
+	uint64_t serial = rq->args.cancel.id.serial;
 	copyfile_cancel_res res = { 0 };
-	struct request *rq = NULL;
+	struct request *copy_rq = NULL;
 	struct client *client;
 	struct copy *copy;
 	bool answer = true;
 
 	pthread_mutex_lock(&table_lock);
-	res.status = client_check(conn, args->id.client, &client);
-	copy = res.status ? NULL : copy_find(client, args->id.serial);
+	res.status = cancel_check(rq, &client);
+	copy = res.status ? NULL : copy_find(client, serial);
 	if (copy)
-		answer = cancel_known(copy, conn, xid, &res, &rq);
-	else if (!res.status && args->id.serial > client->watermark)
-		copy_never(client, args->id.serial);
+		answer = cancel_known(copy, rq->conn, rq->xid, &res, &copy_rq);
+	else if (!res.status && serial > client->watermark)
+		copy_never(client, serial);
 	pthread_mutex_unlock(&table_lock);
-	if (rq) {
-		table_finish(rq->copy, &stopped);
-		request_free(rq);
+	if (copy_rq) {
+		table_finish(copy_rq->copy, &stopped);
+		request_free(copy_rq);
 	}
-	if (!answer)
-		return;
-	rpc_reply(conn, xid, (xdrproc_t)xdr_copyfile_cancel_res, &res);
-	conn_paid(conn);
+	if (answer) {
+		stat_status(res.status);
+		rpc_reply(rq->conn, rq->xid, (xdrproc_t)xdr_copyfile_cancel_res, &res);
+		conn_paid(rq->conn);
+	}
+	request_free(rq);
 }
