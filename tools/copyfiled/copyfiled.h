@@ -8,6 +8,7 @@
  * one that keeps house. Locks, outer to inner:
  *
  *   config_lock     which exports are in force (exports.c)
+ *   trees_lock      exported directories (tree.c); none is taken inside it
  *   table_lock      clients and their copies (client.c, table.c)
  *     queue_lock    requests that wait for a worker (queue.c)
  *   dirty_lock      files that are not committed yet (dirty.c)
@@ -58,6 +59,9 @@ void random_bytes(void *buf, size_t len);
 bool write_all(int fd, const void *buf, size_t len);
 bool start_thread(void *(*fn)(void *), void *arg);
 bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+int open_own_dir(const char *path);
+const char *own_dir_error(void);
+int lock_file(int dir, const char *name, unsigned int wait_ms);
 
 /* stats.c: every counter has a name that --stats prints. */
 enum stat_id {
@@ -103,10 +107,9 @@ bool address_is_public(sa_family_t family, const uint8_t *addr);
 bool peer_of(int fd, struct peer *peer);
 bool peer_same_host(const struct peer *a, const struct peer *b);
 
-/* exports.c */
-enum squash { SQUASH_ROOT, SQUASH_ALL, SQUASH_NONE };
+/* tree.c */
+struct export;
 
-/* An open, locked directory; shared by all exports of it, old ones and new. */
 struct tree {
 	LIST_ENTRY(tree) link;
 	unsigned int refs;
@@ -114,9 +117,15 @@ struct tree {
 	ino_t ino;
 	uint64_t id;			/* survives restarts and reboots */
 	int fd;
+	int lock;			/* a descriptor that holds it */
 	bool can_clone;
 	pthread_mutex_t sync_lock;	/* syncfs(2) tells an error once */
 };
+struct tree *tree_open(const struct export *export, unsigned int wait_ms);
+void tree_put(struct tree *tree);
+
+/* exports.c */
+enum squash { SQUASH_ROOT, SQUASH_ALL, SQUASH_NONE };
 
 struct export {
 	char *name;
@@ -151,7 +160,6 @@ void config_publish(struct config *config);
 struct export *config_add_export(struct config *config, const char *name);
 void config_add_listen(struct config *config, const char *where);
 bool config_open_trees(struct config *config, unsigned int wait_ms);
-bool lock_wait(int fd, unsigned int wait_ms);
 void export_allow(struct export *export, const struct netmask *mask);
 const struct export *export_find(const struct config *config, const char *name);
 bool export_allows(const struct export *export, const struct peer *peer);

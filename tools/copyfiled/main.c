@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* copyfiled: start, signals, and an orderly end. */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,6 +24,7 @@ struct server {
 	struct config *config;		/* what it was started with */
 	struct listeners listeners;
 	int state_fd;
+	int lock_fd;			/* of the state directory's lock */
 	int control_fd;
 	int signal_fd;
 };
@@ -69,24 +69,21 @@ static int prepare(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* It holds what the next process trusts: nobody else may write there. */
+/*
+ * It holds what the next process trusts: nobody else may write there. Many may
+ * read there, so the lock is not on the directory itself.
+ */
 static bool open_state_dir(struct server *s)
 {
 	const char *dir = s->config->state_dir;
-	struct stat st;
 
-	mkdir(dir, 0700);
-	s->state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->state_fd < 0 || fstat(s->state_fd, &st)) {
-		log_err("%s: %s (choose another --state-dir)", dir, strerror(errno));
+	s->state_fd = open_own_dir(dir);
+	if (s->state_fd < 0) {
+		log_err("%s: %s, or choose another --state-dir", dir, own_dir_error());
 		return false;
 	}
-	if (st.st_uid != geteuid() || st.st_mode & 022) {
-		log_err("%s: others may write there (chown root, chmod 700, or choose another --state-dir)",
-			dir);
-		return false;
-	}
-	if (lock_wait(s->state_fd, START_WAIT_MS))
+	s->lock_fd = lock_file(s->state_fd, "lock", START_WAIT_MS);
+	if (s->lock_fd >= 0)
 		return true;
 	log_err("%s: %s", dir, errno == EWOULDBLOCK ?
 		"another copyfiled uses it; it may still be finishing a copy (stop it, or choose another --state-dir)" :

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What every file needs and none owns. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -99,4 +101,60 @@ bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 	errno = 0;
 	*value = strtoull(text, &end, 10);
 	return !errno && !*end && *value >= min && *value <= max;
+}
+
+/**
+ * open_own_dir - open a directory where nobody else may write
+ * @path: it; made if it is not there
+ *
+ * Return: a descriptor, or -1 with errno, for own_dir_error().
+ */
+int open_own_dir(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	mkdir(path, 0700);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 022))
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
+}
+
+const char *own_dir_error(void)
+{
+	return errno == EPERM ? "others may write there (chown root, chmod 700)" : strerror(errno);
+}
+
+/**
+ * lock_file - lock a file for this process
+ * @dir: of open_own_dir()
+ * @name: the file in it, which stays there
+ * @wait_ms: how long to wait for another process
+ *
+ * Return: a descriptor; the lock lasts as long as it is open, and thus as the
+ * last thread of a killed process lives, even one that is still copying. Or -1,
+ * with EWOULDBLOCK if another holds it, or another errno.
+ */
+int lock_file(int dir, const char *name, unsigned int wait_ms)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int64_t until = now_ms() + wait_ms;
+	int error;
+
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+		error = errno;
+		if (error == EINTR || (error == EWOULDBLOCK && now_ms() < until)) {
+			sleep_ms(50);
+			continue;
+		}
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
 }
