@@ -29,6 +29,77 @@ conf() {
 	done >conf
 }
 
+# tree_of NAME: the id that HELLO tells of the export's directory.
+tree_of() {
+	ask --export "$1" hello
+	is "HELLO to $1" OK "$(status)"
+	answer tree
+}
+
+two_trees() {
+	need_copyfiled
+	make_lower tmpfs tree
+	make_lower tmpfs other
+	data tree/src tree/dst other/dst
+	conf data=tree keep=other
+	start_copyfiled --config "$PWD/conf"
+}
+
+# No name comes to stand for another directory while clients may still know it
+# by the same boot verifier: their COMMIT would make the wrong tree durable.
+t_reload_tree() {
+	two_trees
+	local tree boot
+	tree=$(tree_of data)
+	ask hello
+	boot=$(answer boot)
+	gets OK copy src dst
+	conf data=other keep=other
+	reload
+	grep -q 'export data: .*/other is another directory' copyfiled.log
+	is 'the tree' "$tree" "$(tree_of data)"
+	gets OK --boot "$boot" --fileid "$(stat -c %i tree/dst)" commit dst
+
+	# Not by the detour of being no export for a while, either.
+	conf keep=other
+	reload
+	gets NOEXPORT --boot "$boot" commit dst
+	conf data=other keep=other
+	reload
+	gets NOEXPORT --boot "$boot" commit dst
+	gets NOEXPORT --boot "$boot" commit
+	# The same directory may come back, and other names may come.
+	conf data=tree keep=other more=tree
+	reload
+	gets OK --boot "$boot" --fileid "$(stat -c %i tree/dst)" commit dst
+	is 'the tree' "$tree $tree" "$(tree_of data) $(tree_of more)"
+	is reloads 2 "$(copyfiled_stat reloads)"
+	# What is mounted over it is another directory, too.
+	make_lower tmpfs tree
+	reload
+	is 'the tree' "$tree" "$(tree_of data)"
+	umount tree
+}
+
+# After a restart it may, and whoever knew the old one can tell.
+t_restart_tree() {
+	two_trees
+	local tree boot
+	tree=$(tree_of data)
+	ask hello
+	boot=$(answer boot)
+	gets OK copy src dst
+	stop_copyfiled
+	restart_copyfiled
+	is 'the same tree' "$tree" "$(tree_of data)"
+	stop_copyfiled
+	conf data=other
+	restart_copyfiled
+	gets STALE_BOOT --boot "$boot" commit
+	gets STALE_BOOT --boot "$boot" copy src dst
+	[ "$(tree_of data)" != "$tree" ] || fail 'another tree has the same id'
+}
+
 # Whoever may read a directory can lock it, and keeps no server from its work.
 t_foreign_lock() {
 	need_copyfiled
@@ -51,4 +122,6 @@ t_foreign_lock() {
 	reap $pid
 }
 
-run_tests 't_foreign_lock a lock of anybody on a directory does no harm'
+run_tests 't_reload_tree SIGHUP puts no other directory behind a name' \
+	't_restart_tree a restart may do so, and clients can tell' \
+	't_foreign_lock a lock of anybody on a directory does no harm'

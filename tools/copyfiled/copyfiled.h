@@ -123,6 +123,8 @@ struct tree {
 };
 struct tree *tree_open(const struct export *export, unsigned int wait_ms);
 void tree_put(struct tree *tree);
+bool tree_may_serve(const struct export *export);
+void tree_served(const struct export *export);
 
 /* exports.c */
 enum squash { SQUASH_ROOT, SQUASH_ALL, SQUASH_NONE };

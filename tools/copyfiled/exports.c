@@ -66,6 +66,8 @@ void config_publish(struct config *config)
 {
 	struct config *old;
 
+	for (size_t i = 0; i < config->nexports; i++)
+		tree_served(&config->exports[i]);
 	pthread_mutex_lock(&config_lock);
 	old = current;
 	current = config;
@@ -117,7 +119,8 @@ static void log_export(const struct export *export)
  * @config: not published yet
  * @wait_ms: how long to wait for another server of one of them
  *
- * Return: false if one cannot be had (logged).
+ * Return: false if one cannot be had, or is not what its name has stood for so
+ * far (logged).
  */
 bool config_open_trees(struct config *config, unsigned int wait_ms)
 {
@@ -125,7 +128,7 @@ bool config_open_trees(struct config *config, unsigned int wait_ms)
 		struct export *export = &config->exports[i];
 
 		export->tree = tree_open(export, wait_ms);
-		if (!export->tree)
+		if (!export->tree || !tree_may_serve(export))
 			return false;
 		log_export(export);
 	}

@@ -22,8 +22,18 @@
 #define LOCK_DIR	"/run/copyfiled-locks"
 #endif
 
+/* What a name has stood for since the process began; the main thread's. */
+struct served {
+	LIST_ENTRY(served) link;
+	char *name;
+	dev_t dev;
+	ino_t ino;
+	uint64_t id;
+};
+
 static pthread_mutex_t trees_lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(tree_list, tree) trees = LIST_HEAD_INITIALIZER(trees);
+static LIST_HEAD(served_list, served) all_served = LIST_HEAD_INITIALIZER(all_served);
 
 /* Cloning nothing fails in the same way as cloning something, where it does. */
 static bool try_clone(int dir)
@@ -167,4 +177,52 @@ void tree_put(struct tree *tree)
 		free(tree);
 	}
 	pthread_mutex_unlock(&trees_lock);
+}
+
+static const struct served *served_find(const char *name)
+{
+	const struct served *served;
+
+	LIST_FOREACH(served, &all_served, link)
+		if (!strcmp(served->name, name))
+			return served;
+	return NULL;
+}
+
+/**
+ * tree_may_serve - is this the directory that clients know by the export's name?
+ * @export: with its tree
+ *
+ * Clients ask for the tree's id when this process begins, and not again as long
+ * as it lives: by COMMIT they would make another tree durable than they copied to.
+ *
+ * Return: false if it is not (logged).
+ */
+bool tree_may_serve(const struct export *export)
+{
+	const struct served *served = served_find(export->name);
+	const struct tree *tree = export->tree;
+
+	if (!served || (served->dev == tree->dev && served->ino == tree->ino &&
+			served->id == tree->id))
+		return true;
+	log_err("export %s: %s is another directory than the one that clients know by this name: restart copyfiled, or choose another name",
+		export->name, export->path);
+	return false;
+}
+
+/* Remember what an export's name stands for, though it may go and come back. */
+void tree_served(const struct export *export)
+{
+	const struct tree *tree = export->tree;
+	struct served *served;
+
+	if (served_find(export->name))
+		return;
+	served = xalloc(sizeof(*served));
+	served->name = xstrdup(export->name);
+	served->dev = tree->dev;
+	served->ino = tree->ino;
+	served->id = tree->id;
+	LIST_INSERT_HEAD(&all_served, served, link);
 }
