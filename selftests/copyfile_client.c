@@ -27,7 +27,7 @@
  * below --root DIR. In paths, %XX is a byte, and {} the number of the call.
  *   --all               ask for the rest after a short count
  *   --times N           one copy after the other, N of them; or N other calls
- *   --parallel N        N copies at once, --window M of them under way
+ *   --parallel N        N copies or COMMITs at once, --window M of them under way
  *   --repeat N          the same call N times at once
  *   --cancel-after MS   send a CANCEL after the COPY, --cancels N of them
  *
@@ -265,37 +265,6 @@ static int copy_in_turn(int fd, struct call *c)
 	return print_result(c->proc, &c->res);
 }
 
-static void tally(const struct call *calls, size_t n)
-{
-	for (const struct name *s = status_names; s->name; s++) {
-		size_t hits = 0;
-
-		for (size_t i = 0; i < n; i++)
-			hits += calls[i].done && (int)calls[i].res.status == s->value;
-		if (hits)
-			printf("%s %zu\n", s->name, hits);
-	}
-}
-
-/* N calls over one connection, --window of them under way. */
-static int copy_at_once(int fd, char **paths)
-{
-	size_t n = o.parallel, sent = 0, got = 0;
-	struct call *calls = calloc(n, sizeof(*calls));
-	int failed = 0;
-
-	while (got < n) {
-		for (; sent < n && sent - got < o.window; sent++) {
-			fill_copy(&calls[sent], paths, sent);
-			send_call(fd, &calls[sent]);
-		}
-		failed |= need_reply(fd, calls, sent)->res.status != COPYFILE_OK;
-		got++;
-	}
-	tally(calls, n);
-	return failed;
-}
-
 /* The same copy, called again while the first is under way, or after. */
 static int copy_again(int fd, struct call *c)
 {
@@ -351,7 +320,7 @@ static int do_copy(int fd, char **paths)
 	struct call c = { 0 };
 
 	if (o.parallel > 1)
-		return copy_at_once(fd, paths);
+		return call_at_once(fd, fill_copy, paths, o.parallel, o.window);
 	fill_copy(&c, paths, 0);
 	printf("serial %llu\n", (unsigned long long)c.args.copy.id.serial);
 	fflush(stdout);
@@ -417,32 +386,23 @@ static int do_connect(const char *count)
 	return open != n;
 }
 
-/*
- * --times N, a batch of them under way; all but the last want to be OK. Each HELLO
- * is another client's, each CANCEL is of another copy.
- */
-static int call_often(int fd, struct call *c)
+/* PROBE and COMMIT: both begin with the verifier, the export and a path. */
+static void fill_path(struct call *c, char **paths, unsigned int number)
 {
-	struct call batch[32];
-	size_t n;
+	copyfile_probe_args *p = &c->args.probe;
 
-	for (uint64_t left = o.times; left > 1; left -= n) {
-		n = left - 1 < 32 ? left - 1 : 32;
-		for (size_t i = 0; i < n; i++) {
-			batch[i] = *c;
-			send_call(fd, &batch[i]);
-			if (c->proc == COPYFILE_CANCEL)
-				c->args.cancel.id.serial++;
-			else if (c->proc == COPYFILE_HELLO)
-				c->args.hello.client++;
-		}
-		for (size_t i = 0; i < n; i++) {
-			if (need_reply(fd, batch, n)->res.status != COPYFILE_OK)
-				errx(2, "one was refused");
-		}
-	}
-	do_call(fd, c);
-	return print_result(c->proc, &c->res);
+	memcpy(p->boot, boot, sizeof(boot));
+	p->export = o.export;
+	parse_path(paths[0] ? paths[0] : "", number, &p->path);
+}
+
+static void fill_commit(struct call *c, char **paths, unsigned int number)
+{
+	c->proc = COPYFILE_COMMIT;
+	fill_path(c, paths, number);
+	c->args.commit.fileid = o.fileid;
+	c->args.commit.offset = o.offset;
+	c->args.commit.count = o.count != UNSET ? o.count : 0;
 }
 
 static int do_simple(int fd, const char *command, char **paths)
@@ -457,21 +417,19 @@ static int do_simple(int fd, const char *command, char **paths)
 		fill_hello(&c);
 	} else if (c.proc == COPYFILE_CANCEL) {
 		fill_cancel(&c, &id);
-	} else if (c.proc != COPYFILE_NULL) {
-		/* Both begin with the verifier, the export and a path. */
-		memcpy(p->boot, boot, sizeof(boot));
-		p->export = o.export;
-		parse_path(paths[0] ? paths[0] : "", 0, &p->path);
+	} else if (c.proc == COPYFILE_COMMIT) {
+		if (o.parallel > 1)
+			return call_at_once(fd, fill_commit, paths, o.parallel, o.window);
+		fill_commit(&c, paths, 0);
+	} else if (c.proc == COPYFILE_PROBE) {
+		fill_path(&c, paths, 0);
 	}
 	if (c.proc == COPYFILE_PROBE && o.nonce) {
 		p->nonce.nonce_val = nonce;
 		p->nonce.nonce_len = parse_hex(o.nonce, nonce, sizeof(nonce));
-	} else if (c.proc == COPYFILE_COMMIT) {
-		c.args.commit.fileid = o.fileid;
-		c.args.commit.offset = o.offset;
-		c.args.commit.count = o.count != UNSET ? o.count : 0;
 	}
-	return call_often(fd, &c);
+	call_often(fd, &c, o.times);
+	return print_result(c.proc, &c.res);
 }
 
 int main(int argc, char **argv)

@@ -100,6 +100,10 @@ struct call *next_reply(int fd, struct call *calls, size_t n, uint64_t deadline)
 struct call *need_reply(int fd, struct call *calls, size_t n);
 void do_call(int fd, struct call *c);
 
+typedef void (*fill_fn)(struct call *c, char **paths, unsigned int number);
+int call_at_once(int fd, fill_fn fill, char **paths, size_t n, size_t window);
+void call_often(int fd, struct call *c, uint64_t times);
+
 /* libcopyfile_honest.c: one export, as a server has it. */
 extern struct honest {
 	const char *export, *dir, *boot, *verifier;	/* the last two of 8 bytes */

@@ -190,3 +190,62 @@ void do_call(int fd, struct call *c)
 	need_reply(fd, c, 1);
 }
 
+/* Many of them */
+
+static void tally(const struct call *calls, size_t n)
+{
+	for (const struct name *s = status_names; s->name; s++) {
+		size_t hits = 0;
+
+		for (size_t i = 0; i < n; i++)
+			hits += calls[i].done && (int)calls[i].res.status == s->value;
+		if (hits)
+			printf("%s %zu\n", s->name, hits);
+	}
+}
+
+/* @n calls over one connection, @window of them under way; prints what became of them. */
+int call_at_once(int fd, fill_fn fill, char **paths, size_t n, size_t window)
+{
+	size_t sent = 0, got = 0;
+	struct call *calls = calloc(n, sizeof(*calls));
+	int failed = 0;
+
+	while (got < n) {
+		for (; sent < n && sent - got < window; sent++) {
+			fill(&calls[sent], paths, sent);
+			send_call(fd, &calls[sent]);
+		}
+		failed |= need_reply(fd, calls, sent)->res.status != COPYFILE_OK;
+		got++;
+	}
+	tally(calls, n);
+	return failed;
+}
+
+/*
+ * One call @times times, a batch of them under way; all but the last want to be OK.
+ * Each HELLO is another client's, each CANCEL is of another copy.
+ */
+void call_often(int fd, struct call *c, uint64_t times)
+{
+	struct call batch[32];
+	size_t n;
+
+	for (uint64_t left = times; left > 1; left -= n) {
+		n = left - 1 < 32 ? left - 1 : 32;
+		for (size_t i = 0; i < n; i++) {
+			batch[i] = *c;
+			send_call(fd, &batch[i]);
+			if (c->proc == COPYFILE_CANCEL)
+				c->args.cancel.id.serial++;
+			else if (c->proc == COPYFILE_HELLO)
+				c->args.hello.client++;
+		}
+		for (size_t i = 0; i < n; i++) {
+			if (need_reply(fd, batch, n)->res.status != COPYFILE_OK)
+				errx(2, "one was refused");
+		}
+	}
+	do_call(fd, c);
+}

@@ -29,6 +29,7 @@
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(conn_list, conn) conns = LIST_HEAD_INITIALIZER(conns);
+static LIST_HEAD(host_list, host) hosts = LIST_HEAD_INITIALIZER(hosts);
 static unsigned int nconns, nstrangers;
 
 static ssize_t socket_read(struct conn *conn, void *buf, size_t len)
@@ -110,6 +111,40 @@ static int stream_write(void *handle, void *buf, int len)
 	return conn->broken ? -1 : len;
 }
 
+/* Under list_lock. */
+static struct host *host_find(const struct peer *peer)
+{
+	struct host *host;
+
+	LIST_FOREACH(host, &hosts, link)
+		if (peer_same_host(&host->peer, peer))
+			return host;
+	return NULL;
+}
+
+/* Under list_lock. */
+static struct host *host_get(const struct peer *peer)
+{
+	struct host *host = host_find(peer);
+
+	if (!host) {
+		host = xalloc(sizeof(*host));
+		host->peer = *peer;
+		LIST_INSERT_HEAD(&hosts, host, link);
+	}
+	host->conns++;
+	return host;
+}
+
+/* Under list_lock. */
+static void host_put(struct host *host)
+{
+	if (--host->conns)
+		return;
+	LIST_REMOVE(host, link);
+	free(host);
+}
+
 /**
  * conn_new - a connection that nobody reads yet
  * @fd: its socket, from now on the connection's; -1 if @io needs none
@@ -133,6 +168,7 @@ struct conn *conn_new(int fd, const struct peer *peer, const struct conn_io *io)
 	conn->in.x_op = XDR_DECODE;
 	conn->out.x_op = XDR_ENCODE;
 	pthread_mutex_lock(&list_lock);
+	conn->host = host_get(peer);
 	LIST_INSERT_HEAD(&conns, conn, link);
 	pthread_mutex_unlock(&list_lock);
 	stat_inc(STAT_CONNECTIONS);
@@ -152,6 +188,7 @@ void conn_put(struct conn *conn)
 		return;
 	pthread_mutex_lock(&list_lock);
 	LIST_REMOVE(conn, link);
+	host_put(conn->host);
 	nconns -= conn->io == &socket_io;
 	nstrangers -= conn->stranger;
 	pthread_mutex_unlock(&list_lock);
@@ -258,12 +295,9 @@ static void tune_socket(int fd)
 /* Under list_lock. */
 static unsigned int count_of_host(const struct peer *peer)
 {
-	unsigned int count = 0;
-	struct conn *conn;
+	const struct host *host = host_find(peer);
 
-	LIST_FOREACH(conn, &conns, link)
-		count += peer_same_host(&conn->peer, peer);
-	return count;
+	return host ? host->conns : 0;
 }
 
 /* Those that no export serves get their refusal, but no place of the others. */

@@ -11,6 +11,7 @@
  *   trees_lock      exported directories (tree.c); none is taken inside it
  *   table_lock      clients and their copies (client.c, table.c)
  *     queue_lock    requests that wait for a worker (queue.c)
+ *   rounds_lock     COMMITs that wait for one that runs (commit.c)
  *   dirty_lock      files that are not committed yet (dirty.c)
  *   entry->lock     one fsync of such a file at a time (dirty.c)
  *     verifier_lock (verifier.c)
@@ -199,8 +200,19 @@ struct conn_io {
 };
 #define CONN_CLIENTS	4
 
+/* Who has connections: an address, or a local user. */
+struct host {
+	LIST_ENTRY(host) link;
+	struct peer peer;
+	unsigned int conns;		/* with a place in the list of them */
+	/* Under the queue's lock: */
+	unsigned int others;		/* requests that are no COPY, without a reply */
+	unsigned int running;		/* those that a worker has */
+};
+
 struct conn {
 	LIST_ENTRY(conn) link;
+	struct host *host;
 	atomic_uint refs;
 	int fd;
 	const struct conn_io *io;
@@ -221,6 +233,9 @@ struct conn {
 	struct client *clients[CONN_CLIENTS];
 	unsigned int next_client;
 	unsigned int copies;		/* that wait for a worker, or have one */
+	/* Under the queue's lock: */
+	unsigned int others;		/* as of its host */
+	unsigned int running;
 	/* Under count_lock: */
 	pthread_mutex_t count_lock;
 	pthread_cond_t count_cond;
@@ -258,6 +273,7 @@ struct request {
 	struct caller caller;
 	struct config *config;		/* a reference: what was in force then */
 	struct copy *copy;		/* of a COPY */
+	bool other;			/* counted by queue_other() */
 	union {
 		copyfile_hello_args hello;
 		copyfile_probe_args probe;
@@ -266,19 +282,22 @@ struct request {
 		copyfile_commit_args commit;
 	} args;
 };
+STAILQ_HEAD(request_list, request);
 void request_free(struct request *rq);
 
 /* queue.c */
 bool queue_start(unsigned int workers);
 bool queue_copy(struct request *rq);
 bool queue_remove(struct request *rq);
-void queue_other(struct request *rq);
+bool queue_other(struct request *rq);
+void queue_other_end(struct request *rq);
 bool queue_stop(unsigned int wait_ms);
 bool stopping(void);
 
 /* dispatch.c */
 void dispatch(struct request *rq);
 void execute(struct request *rq);
+void request_reply(struct request *rq, xdrproc_t proc, void *res, copyfile_status status);
 
 /* client.c */
 void table_bound(unsigned int max_connections);
@@ -351,7 +370,8 @@ int sparse_finish(struct job *job);
 void probe_execute(struct request *rq, copyfile_probe_res *res);
 
 /* commit.c */
-void commit_execute(struct request *rq, copyfile_commit_res *res);
+void commit_execute(struct request *rq);
+void commit_reply(struct request *rq, copyfile_status status);
 
 /* dirty.c */
 struct dirty;

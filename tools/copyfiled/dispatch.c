@@ -14,8 +14,17 @@ static bool same_boot(const copyfile_verifier boot)
 	return !memcmp(boot, boot_verifier, sizeof(copyfile_verifier));
 }
 
-static void reply(struct request *rq, xdrproc_t proc, void *res, copyfile_status status)
+/**
+ * request_reply - answer a request
+ * @rq: not the caller's any more
+ * @proc: how @res is encoded
+ * @res: the result
+ * @status: what it says, for the counters
+ */
+void request_reply(struct request *rq, xdrproc_t proc, void *res, copyfile_status status)
 {
+	if (rq->other)
+		queue_other_end(rq);
 	stat_status(status);
 	rpc_reply(rq->conn, rq->xid, proc, res);
 	conn_paid(rq->conn);
@@ -53,7 +62,7 @@ static void hello(struct request *rq)
 			 export ? export->name : "of a name that there is not",
 			 why_refused(rq->conn, res.status));
 	}
-	reply(rq, (xdrproc_t)xdr_copyfile_hello_res, &res, res.status);
+	request_reply(rq, (xdrproc_t)xdr_copyfile_hello_res, &res, res.status);
 }
 
 static void cancel(struct request *rq)
@@ -63,7 +72,7 @@ static void cancel(struct request *rq)
 	if (same_boot(rq->args.cancel.boot))
 		table_cancel(rq);
 	else
-		reply(rq, (xdrproc_t)xdr_copyfile_cancel_res, &res, res.status);
+		request_reply(rq, (xdrproc_t)xdr_copyfile_cancel_res, &res, res.status);
 }
 
 static void copy(struct request *rq)
@@ -73,7 +82,20 @@ static void copy(struct request *rq)
 	if (same_boot(rq->args.copy.boot))
 		table_copy(rq);
 	else
-		reply(rq, (xdrproc_t)xdr_copyfile_copy_res, &res, res.status);
+		request_reply(rq, (xdrproc_t)xdr_copyfile_copy_res, &res, res.status);
+}
+
+/* PROBE and COMMIT: the client asks again later. */
+static void other(struct request *rq)
+{
+	copyfile_probe_res busy = { .status = COPYFILE_BUSY };
+
+	if (queue_other(rq))
+		return;
+	if (rq->proc == COPYFILE_COMMIT)
+		commit_reply(rq, COPYFILE_BUSY);
+	else
+		request_reply(rq, (xdrproc_t)xdr_copyfile_probe_res, &busy, busy.status);
 }
 
 /**
@@ -87,7 +109,7 @@ void dispatch(struct request *rq)
 	conn_owe(rq->conn);
 	switch (rq->proc) {
 	case COPYFILE_NULL:
-		reply(rq, xdr_nothing, NULL, COPYFILE_OK);
+		request_reply(rq, xdr_nothing, NULL, COPYFILE_OK);
 		break;
 	case COPYFILE_HELLO:
 		hello(rq);
@@ -99,7 +121,7 @@ void dispatch(struct request *rq)
 		cancel(rq);
 		break;
 	default:
-		queue_other(rq);
+		other(rq);
 	}
 }
 
@@ -119,16 +141,15 @@ static void execute_probe(struct request *rq)
 
 	if (same_boot(rq->args.probe.boot))
 		probe_execute(rq, &res);
-	reply(rq, (xdrproc_t)xdr_copyfile_probe_res, &res, res.status);
+	request_reply(rq, (xdrproc_t)xdr_copyfile_probe_res, &res, res.status);
 }
 
 static void execute_commit(struct request *rq)
 {
-	copyfile_commit_res res = { .status = COPYFILE_STALE_BOOT };
-
 	if (same_boot(rq->args.commit.boot))
-		commit_execute(rq, &res);
-	reply(rq, (xdrproc_t)xdr_copyfile_commit_res, &res, res.status);
+		commit_execute(rq);
+	else
+		commit_reply(rq, COPYFILE_STALE_BOOT);
 }
 
 /* What a worker does with a request of the queue. */

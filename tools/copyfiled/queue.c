@@ -2,16 +2,21 @@
 /*
  * Who works on what. Copies wait in a queue of their own, with a bound, for
  * the workers that --workers counts; PROBE and COMMIT have a few others, so that
- * a file can be made durable while copies run.
+ * a file can be made durable while copies run. These may take long, and whoever
+ * sends them is given only a part of those workers at a time.
  */
 #include "copyfiled.h"
 
-#define OTHER_WORKERS		4
 #define COPIES_PER_WORKER	16	/* that may wait */
 #define COPIES_PER_CONN		4	/* at most one part in so many of these, */
 #define COPIES_PER_CONN_MIN	16	/* but always so many */
 
-STAILQ_HEAD(request_list, request);
+#define OTHER_WORKERS		16
+#define OTHERS_RUN_CONN		4	/* of one connection, */
+#define OTHERS_RUN_HOST		12	/* and of one host */
+#define OTHERS_MAX		1024	/* that have no reply yet, each some 6 KiB */
+#define OTHERS_CONN		128
+#define OTHERS_HOST		512
 
 struct queue {
 	struct request_list list;
@@ -30,6 +35,7 @@ static struct queue others = {
 	.list = STAILQ_HEAD_INITIALIZER(others.list),
 	.cond = PTHREAD_COND_INITIALIZER,
 };
+static unsigned int nothers;		/* that have no reply yet */
 static unsigned int active;
 static atomic_bool stop;
 
@@ -39,18 +45,49 @@ bool stopping(void)
 	return atomic_load_explicit(&stop, memory_order_relaxed);
 }
 
-static struct request *queue_pop(struct queue *queue)
+/* Under queue_lock: the one that is next, whose sender has not its share already. */
+static struct request *next_request(struct queue *queue)
 {
 	struct request *rq;
 
+	if (queue == &copies)
+		return STAILQ_FIRST(&queue->list);
+	STAILQ_FOREACH(rq, &queue->list, link)
+		if (rq->conn->running < OTHERS_RUN_CONN &&
+		    rq->conn->host->running < OTHERS_RUN_HOST)
+			break;
+	return rq;
+}
+
+/* Under queue_lock. */
+static void count_running(const struct queue *queue, struct conn *conn, int n)
+{
+	active += (unsigned int)n;
+	if (queue != &others)
+		return;
+	conn->running += (unsigned int)n;
+	conn->host->running += (unsigned int)n;
+}
+
+/*
+ * With a reference to the connection, for queue_done(). Whoever waits here though
+ * there are requests need not be woken when one of these may begin: the worker
+ * that has finished takes it.
+ */
+static struct request *queue_pop(struct queue *queue, struct conn **conn)
+{
+	struct request *rq = NULL;
+
 	pthread_mutex_lock(&queue_lock);
-	while (!stopping() && STAILQ_EMPTY(&queue->list))
+	while (!stopping() && !(rq = next_request(queue)))
 		pthread_cond_wait(&queue->cond, &queue_lock);
-	rq = stopping() ? NULL : STAILQ_FIRST(&queue->list);
+	if (stopping())
+		rq = NULL;
 	if (rq) {
-		STAILQ_REMOVE_HEAD(&queue->list, link);
+		STAILQ_REMOVE(&queue->list, rq, request, link);
 		queue->length--;
-		active++;
+		*conn = conn_get(rq->conn);
+		count_running(queue, *conn, 1);
 	}
 	pthread_mutex_unlock(&queue_lock);
 	if (rq)
@@ -58,17 +95,24 @@ static struct request *queue_pop(struct queue *queue)
 	return rq;
 }
 
+static void queue_done(struct queue *queue, struct conn *conn)
+{
+	pthread_mutex_lock(&queue_lock);
+	count_running(queue, conn, -1);
+	pthread_mutex_unlock(&queue_lock);
+	conn_put(conn);
+}
+
 static void *worker(void *arg)
 {
 	struct request *rq;
+	struct conn *conn;
 
-	while ((rq = queue_pop(arg))) {
+	while ((rq = queue_pop(arg, &conn))) {
 		stat_inc(STAT_RUNNING);
 		execute(rq);
 		stat_dec(STAT_RUNNING);
-		pthread_mutex_lock(&queue_lock);
-		active--;
-		pthread_mutex_unlock(&queue_lock);
+		queue_done(arg, conn);
 	}
 	return NULL;
 }
@@ -133,11 +177,38 @@ bool queue_remove(struct request *rq)
 	return r;
 }
 
-/* For all else a connection's bound on what is outstanding is enough. */
-void queue_other(struct request *rq)
+/**
+ * queue_other - have a PROBE or COMMIT executed
+ * @rq: the request, the queue's from now on unless it is refused
+ *
+ * Return: false if too many have no reply yet, of all, its connection or its host.
+ */
+bool queue_other(struct request *rq)
+{
+	struct conn *conn = rq->conn;
+	bool room;
+
+	pthread_mutex_lock(&queue_lock);
+	room = nothers < OTHERS_MAX && conn->others < OTHERS_CONN &&
+	       conn->host->others < OTHERS_HOST;
+	if (room) {
+		rq->other = true;
+		nothers++;
+		conn->others++;
+		conn->host->others++;
+		push(&others, rq);
+	}
+	pthread_mutex_unlock(&queue_lock);
+	return room;
+}
+
+/* It gets its reply, and makes room for another. */
+void queue_other_end(struct request *rq)
 {
 	pthread_mutex_lock(&queue_lock);
-	push(&others, rq);
+	nothers--;
+	rq->conn->others--;
+	rq->conn->host->others--;
 	pthread_mutex_unlock(&queue_lock);
 }
 

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* In the place of log.c and queue.c. */
 
-static STAILQ_HEAD(request_list, request) queue = STAILQ_HEAD_INITIALIZER(queue);
+static struct request_list queue = STAILQ_HEAD_INITIALIZER(queue);
 static unsigned int nqueue;
 
 void log_msg(int level, const char *fmt, ...)
@@ -52,18 +52,20 @@ bool stopping(void)
 	return false;
 }
 
-void queue_other(struct request *rq)
+bool queue_other(struct request *rq)
 {
 	STAILQ_INSERT_TAIL(&queue, rq, link);
 	nqueue++;
+	return true;
+}
+
+void queue_other_end(struct request *rq)
+{
 }
 
 bool queue_copy(struct request *rq)
 {
-	if (nqueue >= WAITING)
-		return false;
-	queue_other(rq);
-	return true;
+	return nqueue < WAITING && queue_other(rq);
 }
 
 bool queue_remove(struct request *rq)
