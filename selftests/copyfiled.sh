@@ -198,6 +198,28 @@ t_holes() {
 	cmp tree/src tree/dst
 }
 
+# A hole at the end of a time slice, which the destination cannot be long enough for.
+t_hole_fails() {
+	need_dev
+	make_lower ext4 tree
+	truncate -s 8M tree/src
+	# Where the data is has to be read from the disk, which takes all of the slice.
+	python3 -c '
+f = open("tree/src", "r+b")
+for at in range(4 << 20, 5 << 20, 8192):
+    f.seek(at)
+    f.write(b"data")'
+	: >tree/dst
+	umount tree
+	slow_disk slow "$DEV" 0
+	mount /dev/mapper/slow tree
+	ulimit -f 1024
+	serve squash=none --slice 0.01
+	set_delay slow 50
+	gets FBIG --flags sparse copy src dst
+	is 'size' 0 "$(stat -c %s tree/dst)"
+}
+
 t_suid() {
 	serve
 	data tree/src tree/dst
@@ -413,6 +435,7 @@ run_tests 't_procedures all procedures, and what their replies say' \
 	't_slice a time slice ends a copy with a short count' \
 	't_ranges ranges that make no sense are refused' \
 	't_holes holes stay holes' \
+	't_hole_fails a hole that cannot be is told truly' \
 	't_suid set-user-id bits are dropped' \
 	't_full a full file system is told truly' \
 	't_quota the quota of the user holds' \

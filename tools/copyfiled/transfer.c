@@ -154,9 +154,11 @@ int transfer(struct job *job)
 			/* The source has become shorter: its end is no data. */
 			error = n ? errno : EIO;
 	}
-	if (sparse && job->done && !error)
-		return sparse_finish(job);
-	if (sparse && job->done)
-		sparse_finish(job);
+	if (sparse && job->done) {
+		/* It may leave nothing done: then this is why. */
+		int finish = sparse_finish(job);
+
+		error = finish ? finish : error;
+	}
 	return error;
 }
