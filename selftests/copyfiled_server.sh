@@ -508,6 +508,8 @@ while True:
 	cmp tree/src tree/dst
 	kill -HUP "$COPYFILED_PID"
 	until_log 'new configuration'
+	(($(awk '/^flags/ { print $2 }' "/proc/$COPYFILED_PID/fdinfo/3") & 04000)) ||
+		fail 'accept(2) may wait'
 	stop_copyfiled || fail 'the exit status is not 0'
 	sleep 0.2
 	kill $pid

@@ -4,6 +4,7 @@
  * loopback, and at those private addresses that an allow list is about.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -228,14 +229,21 @@ static bool listen_default(struct listeners *l, const struct config *config)
 	return l->count;
 }
 
-/* What systemd has opened already. */
+/*
+ * What systemd has opened already. It leaves them blocking, and a peer that has
+ * gone again would make the main thread wait for another.
+ */
 static void listen_inherited(struct listeners *l)
 {
 #ifdef HAVE_SYSTEMD
 	int n = sd_listen_fds(1);
 
-	for (int i = 0; i < n; i++)
-		add(l, SD_LISTEN_FDS_START + i, "a socket of the service manager");
+	for (int i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		add(l, fd, "a socket of the service manager");
+	}
 #endif
 }
 
