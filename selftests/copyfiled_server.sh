@@ -245,8 +245,9 @@ except OSError as e:
 	runs "$COPYFILED_PID" || fail 'it is gone'
 }
 
-# Two that take long are begun when the tests begin, with a server of their own:
-# half a record and then nothing, and a second server of the same files.
+# Three that take long are begun when the tests begin, with a server of their own:
+# half a record and then nothing, a second server of the same files, and a copy
+# between two files with leases, one of which is given up late and one not at all.
 STALL_DIR='' STALL_PID=''
 begin_stalled() {
 	[ -x "$COPYFILED" ] && [ -x "$DIR/copyfile_client" ] || return 0
@@ -271,6 +272,28 @@ begin_stalled() {
 			2>"$STALL_DIR/second"
 		echo $? >"$STALL_DIR/second-rc"
 	) &
+	begin_leases &
+}
+begin_leases() {
+	local start
+	cd "$STALL_DIR" || return
+	data tree/src tree/dst
+	chmod 755 tree
+	python3 -c '
+import fcntl, os, signal, time
+src, dst = (os.open("tree/" + f, os.O_RDWR) for f in ("src", "dst"))
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+for fd in src, dst:
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open("leases", "w").close()
+time.sleep(6)
+fcntl.fcntl(src, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+time.sleep(30)' &
+	until [ -e leases ]; do sleep 0.05; done
+	start=${EPOCHREALTIME/./}
+	client --port 20491 --root tree --uid 1000 --gid 1000 copy src dst >leased
+	echo $(((${EPOCHREALTIME/./} - start) / 1000)) >leased-ms
+	kill %?python3
 }
 end_stalled() {
 	[ -n "$STALL_DIR" ] || return 0
@@ -287,6 +310,19 @@ t_stalled() {
 	done
 	is 'the connection' closed "$(tail -n 1 "$STALL_DIR/out")"
 	[ "$(cat "$STALL_DIR/took")" -ge 20 ] || fail "after $(cat "$STALL_DIR/took") s already"
+}
+
+# Ten seconds are for all files of a request.
+t_leases() {
+	need_copyfiled
+	local n ms
+	for ((n = 0; n < 200; n++)); do
+		[ ! -s "$STALL_DIR/leased-ms" ] || break
+		sleep 0.1
+	done
+	is 'the copy' BUSY "$(field status "$(cat "$STALL_DIR/leased")")"
+	ms=$(cat "$STALL_DIR/leased-ms")
+	[ "$ms" -ge 8000 ] && [ "$ms" -lt 14000 ] || fail "after $ms ms"
 }
 
 t_two_servers() {
@@ -548,5 +584,6 @@ run_tests 't_busy what is too much gets BUSY, and the rest is copied' \
 	't_public_address it listens at no public address unless told' \
 	't_service the service manager gives the socket, and is told' \
 	't_capabilities it keeps no capability that it does not need' \
+	't_leases holders of leases are waited for, but not one after the other' \
 	't_two_servers a second server of the same files is refused' \
 	't_stalled a connection with half a record is closed'

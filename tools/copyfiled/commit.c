@@ -53,9 +53,12 @@ static copyfile_status commit_export(const struct place *place)
 /* Not copied to of late: whoever may read or write it may make it durable. */
 static copyfile_status open_other(struct target *target)
 {
-	target->fd = place_open(&target->place, O_RDONLY, NULL);
+	struct patience patience;
+
+	patience_start(&patience, NULL);
+	target->fd = place_open(&target->place, O_RDONLY, &patience);
 	if (target->fd < 0 && errno == EACCES)
-		target->fd = place_open(&target->place, O_WRONLY, NULL);
+		target->fd = place_open(&target->place, O_WRONLY, &patience);
 	return target->fd < 0 ? status_of(errno) : COPYFILE_OK;
 }
 

@@ -21,6 +21,7 @@ struct session {
 	struct place src;
 	struct place dst;
 	struct dirty *dirty;
+	struct patience patience;
 	copyfile_verifier verifier;	/* from before the first byte */
 	struct job job;
 };
@@ -70,7 +71,7 @@ static copyfile_status open_file(struct session *s, const struct place *place,
 {
 	struct stat st;
 
-	*fd = place_open(place, flags, s->job.copy);
+	*fd = place_open(place, flags, &s->patience);
 	if (*fd < 0)
 		return status_of(errno);
 	return fstat(*fd, &st) ? COPYFILE_IO : check_file(&st, file);
@@ -202,6 +203,7 @@ static copyfile_status run(struct session *s, copyfile_copy_ok *ok)
 {
 	copyfile_status status = check_args(s->args);
 
+	patience_start(&s->patience, s->job.copy);
 	if (status == COPYFILE_OK)
 		status = open_files(s);
 	if (status != COPYFILE_OK)
@@ -209,7 +211,7 @@ static copyfile_status run(struct session *s, copyfile_copy_ok *ok)
 	/* From before the first byte: it sees whatever goes wrong with one. */
 	verifier_get(s->verifier);
 	s->job.deadline = now_ms() + s->rq->config->slice_ms;
-	s->dirty = dirty_get(&s->dst);
+	s->dirty = dirty_get(&s->dst, &s->patience);
 	status = copy_as_caller(s);
 	if (s->job.done) {
 		count_bytes(&s->job);

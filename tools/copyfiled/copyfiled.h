@@ -333,14 +333,20 @@ struct place {
 	int fd;				/* O_PATH */
 	struct stat st;
 };
+/* With the holders of leases. */
+struct patience {
+	const struct copy *copy;
+	int64_t until;
+};
+void patience_start(struct patience *patience, const struct copy *copy);
 copyfile_status status_of(int error);
 bool path_valid(const copyfile_path *path);
 bool path_works(int dir);
 copyfile_status place_find(struct place *place, const struct request *rq,
 			   const char *export, const copyfile_path *path);
 void place_put(struct place *place);
-int place_open(const struct place *place, int flags, const struct copy *copy);
-int place_open_own(const struct place *place, int flags, const struct copy *copy);
+int place_open(const struct place *place, int flags, const struct patience *patience);
+int place_open_own(const struct place *place, int flags, const struct patience *patience);
 
 /* copy.c */
 struct job {
@@ -375,7 +381,7 @@ void commit_reply(struct request *rq, copyfile_status status);
 
 /* dirty.c */
 struct dirty;
-struct dirty *dirty_get(const struct place *place);
+struct dirty *dirty_get(const struct place *place, const struct patience *patience);
 struct dirty *dirty_find(const struct stat *st);
 void dirty_put(struct dirty *entry, bool wrote);
 int dirty_sync(struct dirty *entry);

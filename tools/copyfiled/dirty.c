@@ -114,12 +114,13 @@ static bool sync_oldest(int64_t before)
 /**
  * dirty_get - a file is about to be copied to
  * @place: the file
+ * @patience: for opening it
  *
  * Context: the daemon's own rights.
  * Return: its entry, for dirty_put(), or NULL: then nobody will notice what
  * goes wrong after the reply.
  */
-struct dirty *dirty_get(const struct place *place)
+struct dirty *dirty_get(const struct place *place, const struct patience *patience)
 {
 	struct dirty *entry = dirty_find(&place->st);
 	int fd;
@@ -129,7 +130,7 @@ struct dirty *dirty_get(const struct place *place)
 	/* The housekeeper is at it; this copy is made durable by itself. */
 	if (nentries >= DIRTY_MAX)
 		return NULL;
-	fd = place_open_own(place, O_RDONLY, NULL);
+	fd = place_open_own(place, O_RDONLY, patience);
 	if (fd < 0)
 		return NULL;
 	pthread_mutex_lock(&dirty_lock);

@@ -180,10 +180,20 @@ void place_put(struct place *place)
 	ident_free(&place->ident);
 }
 
-/* Whoever holds a lease or a delegation is told, and waited for, but not long. */
-static int open_found(const struct place *place, int flags, const struct copy *copy)
+/**
+ * patience_start - begin to wait for leases, though not for long in all
+ * @patience: filled in
+ * @copy: gives up when this is cancelled; may be NULL
+ */
+void patience_start(struct patience *patience, const struct copy *copy)
 {
-	int64_t until = now_ms() + LEASE_MS;
+	patience->copy = copy;
+	patience->until = now_ms() + LEASE_MS;
+}
+
+/* Whoever holds a lease or a delegation is told, and waited for. */
+static int open_found(const struct place *place, int flags, const struct patience *patience)
+{
 	char name[32];
 	int fd;
 
@@ -194,11 +204,11 @@ static int open_found(const struct place *place, int flags, const struct copy *c
 			fcntl(fd, F_SETFL, 0);
 		if (fd >= 0 || errno != EWOULDBLOCK)
 			return fd;
-		if (copy_cancelled(copy) || stopping()) {
+		if (copy_cancelled(patience->copy) || stopping()) {
 			errno = ECANCELED;
 			return -1;
 		}
-		if (now_ms() >= until) {
+		if (now_ms() >= patience->until) {
 			errno = EBUSY;
 			return -1;
 		}
@@ -207,9 +217,9 @@ static int open_found(const struct place *place, int flags, const struct copy *c
 }
 
 /* It may have been given to someone else since it was found. */
-static int open_as_owner(const struct place *place, int flags, const struct copy *copy)
+static int open_as_owner(const struct place *place, int flags, const struct patience *patience)
 {
-	int fd = open_found(place, flags, copy);
+	int fd = open_found(place, flags, patience);
 	struct stat st;
 
 	if (fd < 0 || (!fstat(fd, &st) && st.st_uid == place->ident.uid))
@@ -223,7 +233,7 @@ static int open_as_owner(const struct place *place, int flags, const struct copy
  * place_open - open a regular file with the caller's rights
  * @place: what place_find() found; its type has been checked
  * @flags: of open(2)
- * @copy: gives up waiting for a lease when this is cancelled; may be NULL
+ * @patience: how long to wait for leases; one for all files of a request
  *
  * Its owner may open it whatever its mode says, as with NFS: at the client it is
  * open already, and its mode may have changed since.
@@ -231,7 +241,7 @@ static int open_as_owner(const struct place *place, int flags, const struct copy
  * Context: the daemon's own rights, before and after.
  * Return: a descriptor, or -1 with errno.
  */
-int place_open(const struct place *place, int flags, const struct copy *copy)
+int place_open(const struct place *place, int flags, const struct patience *patience)
 {
 	int fd, error;
 
@@ -239,17 +249,17 @@ int place_open(const struct place *place, int flags, const struct copy *copy)
 		errno = EACCES;
 		return -1;
 	}
-	fd = open_found(place, flags, copy);
+	fd = open_found(place, flags, patience);
 	error = errno;
 	ident_leave();
 	errno = error;
 	if (fd < 0 && errno == EACCES && place->st.st_uid == place->ident.uid)
-		fd = open_as_owner(place, flags, copy);
+		fd = open_as_owner(place, flags, patience);
 	return fd;
 }
 
 /* The same with the daemon's own rights. */
-int place_open_own(const struct place *place, int flags, const struct copy *copy)
+int place_open_own(const struct place *place, int flags, const struct patience *patience)
 {
-	return open_found(place, flags, copy);
+	return open_found(place, flags, patience);
 }

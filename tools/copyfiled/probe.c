@@ -61,13 +61,15 @@ static copyfile_status write_answer(int fd, const char *nonce, copyfile_probe_ok
 static copyfile_status probe_file(const struct place *place, const char *nonce,
 				  copyfile_probe_ok *ok)
 {
+	struct patience patience;
 	copyfile_status status;
 	struct stat st;
 	int fd;
 
 	if (!S_ISREG(place->st.st_mode) || place->st.st_nlink != 1)
 		return COPYFILE_MISMATCH;
-	fd = place_open_own(place, O_RDWR, NULL);
+	patience_start(&patience, NULL);
+	fd = place_open_own(place, O_RDWR, &patience);
 	if (fd < 0)
 		return status_of(errno);
 	if (fstat(fd, &st) || st.st_nlink != 1)
