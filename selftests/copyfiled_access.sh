@@ -213,6 +213,9 @@ t_unix() {
 	dir=$(mktemp -d /run/copyfiled-test.XXXXXX)
 	chmod 755 "$dir"
 	serve squash=none --listen "unix:$dir/socket"
+	is 'who may connect unless told' 600 "$(stat -c %a "$dir/socket")"
+	stop_copyfiled
+	serve squash=none --listen "unix:$dir/socket" --unix-mode 666
 	local to=(--server "unix:$dir/socket") as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
 	modes 1001:0 600 0:0 666
 	gets OK "${to[@]}" copy src dst

@@ -122,6 +122,33 @@ t_foreign_lock() {
 	reap $pid
 }
 
+# Local users together take no more than half of the connections.
+t_local_users() {
+	local u dir rc=0 pids=() as=(setpriv --clear-groups)
+	need_copyfiled
+	make_lower tmpfs tree
+	dir=$(mktemp -d /run/copyfiled-test.XXXXXX)
+	chmod 755 "$dir"
+	cp "$DIR/copyfile_client" "$dir/"
+	start_copyfiled --export "data=$PWD/tree,squash=none" --max-connections 32 \
+		--listen "unix:$dir/socket" --unix-mode 666
+	local c=("$dir/copyfile_client" --server "unix:$dir/socket")
+	for u in 1001 1002; do
+		(cd / && exec "${as[@]}" --reuid $u --regid $u "${c[@]}" --client $u \
+			--hold 60000 connect 8) >held.$u &
+		pids+=($!)
+		until grep -qs open held.$u; do sleep 0.05; done
+		is "connections of $u" 8 "$(field open "$(cat held.$u)")"
+	done
+	(cd / && "${as[@]}" --reuid 1003 --regid 1003 "${c[@]}" null) || rc=$?
+	is 'exit status of one more, whose connection is closed' 4 $rc
+	gets OK --server "unix:$dir/socket" null
+	kill "${pids[@]}"
+	stop_copyfiled
+	rm -r "$dir"
+}
+
 run_tests 't_reload_tree SIGHUP puts no other directory behind a name' \
 	't_restart_tree a restart may do so, and clients can tell' \
-	't_foreign_lock a lock of anybody on a directory does no harm'
+	't_foreign_lock a lock of anybody on a directory does no harm' \
+	't_local_users local users leave connections for others'

@@ -136,6 +136,19 @@ static bool set_slice(unsigned int *ms, const char *value, const char **why)
 	return true;
 }
 
+static bool set_mode(unsigned int *to, const char *value, const char **why)
+{
+	char *end;
+	unsigned long mode = strtoul(value, &end, 8);
+
+	if (*value < '0' || *value > '7' || *end || mode > 0777) {
+		*why = "is a mode in octal, from 0 to 777";
+		return false;
+	}
+	*to = (unsigned int)mode;
+	return true;
+}
+
 static bool set_dir(char **to, const char *value, const char **why)
 {
 	if (*value != '/' || strlen(value) > 80) {
@@ -172,10 +185,12 @@ bool global_option(struct config *config, const char *name, const char *value,
 		return set_slice(&config->slice_ms, value, why);
 	else if (!strcmp(name, "max-connections"))
 		return set_number(&config->max_connections, value, 1, 4096, why);
+	else if (!strcmp(name, "unix-mode"))
+		return set_mode(&config->unix_mode, value, why);
 	else if (!strcmp(name, "state-dir"))
 		return set_dir(&config->state_dir, value, why);
 	else {
-		*why = "is no option of [global] (there are listen, port, workers, slice, max-connections, state-dir)";
+		*why = "is no option of [global] (there are listen, port, workers, slice, max-connections, unix-mode, state-dir)";
 		return false;
 	}
 	return true;

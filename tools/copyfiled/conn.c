@@ -30,7 +30,7 @@
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(conn_list, conn) conns = LIST_HEAD_INITIALIZER(conns);
 static LIST_HEAD(host_list, host) hosts = LIST_HEAD_INITIALIZER(hosts);
-static unsigned int nconns, nstrangers;
+static unsigned int nconns, nstrangers, nlocals;
 
 static ssize_t socket_read(struct conn *conn, void *buf, size_t len)
 {
@@ -109,6 +109,12 @@ static int stream_write(void *handle, void *buf, int len)
 			done += (int)n;
 	}
 	return conn->broken ? -1 : len;
+}
+
+/* Anybody who can log in here: they are many, and only together they are bounded. */
+static bool is_local_user(const struct peer *peer)
+{
+	return peer->family == AF_UNIX && peer->uid != 0;
 }
 
 /* Under list_lock. */
@@ -190,6 +196,7 @@ void conn_put(struct conn *conn)
 	LIST_REMOVE(conn, link);
 	host_put(conn->host);
 	nconns -= conn->io == &socket_io;
+	nlocals -= is_local_user(&conn->peer);
 	nstrangers -= conn->stranger;
 	pthread_mutex_unlock(&list_lock);
 	stat_dec(STAT_CONNECTIONS);
@@ -309,9 +316,11 @@ static bool admit(const struct peer *peer, bool *stranger)
 	*stranger = !config_serves(config, peer);
 	pthread_mutex_lock(&list_lock);
 	may = nconns < config->max_connections && (!*stranger || nstrangers < STRANGERS_MAX) &&
+	      (!is_local_user(peer) || nlocals < (config->max_connections + 1) / 2) &&
 	      count_of_host(peer) < config->max_connections - config->max_connections / OTHERS_PART;
 	nconns += may;
 	nstrangers += may && *stranger;
+	nlocals += may && is_local_user(peer);
 	pthread_mutex_unlock(&list_lock);
 	config_put(config);
 	if (may)

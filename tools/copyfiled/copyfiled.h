@@ -154,6 +154,7 @@ struct config {
 	unsigned int workers;
 	unsigned int slice_ms;
 	unsigned int max_connections;
+	unsigned int unix_mode;
 	char *state_dir;
 };
 struct config *config_new(void);

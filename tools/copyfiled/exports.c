@@ -22,6 +22,7 @@ struct config *config_new(void)
 	config->workers = 8;
 	config->slice_ms = 2000;
 	config->max_connections = 256;
+	config->unix_mode = 0600;
 	config->state_dir = xstrdup(DEFAULT_STATE_DIR);
 	return config;
 }

@@ -66,7 +66,7 @@ static void describe(const struct sockaddr *sa, socklen_t len, char *buf, size_t
 		snprintf(buf, size, fmt, host, port);
 }
 
-static bool listen_unix(struct listeners *l, const char *path)
+static bool listen_unix(struct listeners *l, const char *path, unsigned int mode)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct stat st;
@@ -82,7 +82,7 @@ static bool listen_unix(struct listeners *l, const char *path)
 	/* Left by one that was killed; the exports are locked, so none is running. */
 	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
 		unlink(path);
-	mask = umask(0111);
+	mask = umask(0777 & ~mode);
 	ok = listen_at(l, (struct sockaddr *)&sa, sizeof(sa), path);
 	umask(mask);
 	return ok;
@@ -131,15 +131,15 @@ static bool listen_ip(struct listeners *l, const char *host, const char *port)
 	return ok;
 }
 
-static bool listen_told(struct listeners *l, const char *where, unsigned int default_port)
+static bool listen_told(struct listeners *l, const struct config *config, const char *where)
 {
 	char text[256], number[16];
 	const char *port = number;
 	char *host;
 
 	if (!strncmp(where, "unix:", 5))
-		return listen_unix(l, where + 5);
-	snprintf(number, sizeof(number), "%u", default_port);
+		return listen_unix(l, where + 5, config->unix_mode);
+	snprintf(number, sizeof(number), "%u", config->port);
 	if (snprintf(text, sizeof(text), "%s", where) >= (int)sizeof(text) ||
 	    !split_port(text, &host, &port)) {
 		log_err("%s: not an address to listen at", where);
@@ -264,7 +264,7 @@ bool listen_open(struct listeners *l, const struct config *config)
 	if (!config->nlisten)
 		return listen_default(l, config);
 	for (size_t i = 0; i < config->nlisten; i++)
-		if (!listen_told(l, config->listen[i], config->port))
+		if (!listen_told(l, config, config->listen[i]))
 			return false;
 	return true;
 }

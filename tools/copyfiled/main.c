@@ -130,12 +130,13 @@ static bool start(struct server *s)
 static void warn_unchanged(const struct config *old, const struct config *new)
 {
 	bool same = old->port == new->port && old->workers == new->workers &&
-		    !strcmp(old->state_dir, new->state_dir) && old->nlisten == new->nlisten;
+		    old->unix_mode == new->unix_mode && !strcmp(old->state_dir, new->state_dir) &&
+		    old->nlisten == new->nlisten;
 
 	for (size_t i = 0; same && i < old->nlisten; i++)
 		same = !strcmp(old->listen[i], new->listen[i]);
 	if (!same)
-		log_warn("listen, port, workers and state-dir only change when copyfiled is restarted");
+		log_warn("listen, port, workers, unix-mode and state-dir only change when copyfiled is restarted");
 }
 
 static void reload(struct server *s)

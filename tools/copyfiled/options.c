@@ -27,6 +27,7 @@ static const struct option long_options[] = {
 	{ "workers", required_argument, NULL, 'o' },
 	{ "slice", required_argument, NULL, 'o' },
 	{ "max-connections", required_argument, NULL, 'o' },
+	{ "unix-mode", required_argument, NULL, 'o' },
 	{ "state-dir", required_argument, NULL, 'o' },
 	{ "stats", optional_argument, NULL, 's' },
 	{ "foreground", no_argument, NULL, 'f' },
@@ -55,6 +56,7 @@ static void usage(FILE *to)
 	      "  --workers N            copies that run at once (8)\n"
 	      "  --slice SECONDS        the longest that one request copies (2)\n"
 	      "  --max-connections N    (256)\n"
+	      "  --unix-mode MODE       of the socket of unix:PATH; who may write there may ask (600)\n"
 	      "  --state-dir DIR        for the verifier and the control socket (" DEFAULT_STATE_DIR ")\n"
 	      "  --foreground           stay in the foreground; always so\n"
 	      "  --check-config         say whether the configuration is good, and exit\n"
