@@ -10,7 +10,7 @@ tools := $(wildcard tools/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help modules modules_install test_modules kernel-check tools tools_install \
-	clean check check-debug dkms-check lint demo bench-rpc
+	clean check check-debug dkms-check lint demo bench bench-rpc
 
 help:
 	@echo 'Building and installing:'
@@ -34,6 +34,9 @@ help:
 	@echo '  lint                    checkpatch, W=1, sparse, kernel-doc, clang, groff,'
 	@echo '                          shellcheck, codespell'
 	@echo '  demo [KERNEL=SERIES]    show what is offloaded, in a virtual machine'
+	@echo '  bench [KERNEL=SERIES] [CASES="icount wall"]'
+	@echo '                          measure what offloadfs costs and saves, beside the'
+	@echo '                          bare file system and overlayfs; a table, a CSV, an SVG'
 	@echo '  bench-rpc [KERNEL=SERIES] [CASES="big parallel small lengths"]'
 	@echo '                          time copies over NFS with and without offloadfs'
 
@@ -90,5 +93,8 @@ lint:
 demo:
 	@$(vm)/demo.sh $(if $(KERNEL),'$(KERNEL)')
 
+bench:
+	@$(vm)/bench.sh $(if $(CASES),-c '$(CASES)') cost $(if $(KERNEL),'$(KERNEL)')
+
 bench-rpc:
-	@$(vm)/bench.sh $(if $(CASES),-c '$(CASES)') $(if $(KERNEL),'$(KERNEL)')
+	@$(vm)/bench.sh $(if $(CASES),-c '$(CASES)') rpc $(if $(KERNEL),'$(KERNEL)')

@@ -11,17 +11,20 @@
 #                            the address of its network card
 # and its kernel's log is kept in build/guest-SERIES.log (-l).
 #
-# usage: guest.sh [-d SHARED-DIR] [-l LOG] [-c CPUS] [-m MEMORY] [-t SECONDS]
+# usage: guest.sh [-i] [-d SHARED-DIR] [-l LOG] [-c CPUS] [-m MEMORY] [-t SECONDS]
 #                 SERIES [-- COMMAND...]
+#   -i    one emulated CPU whose time is the instructions it has executed, one a
+#         nanosecond
 # exit: the command's status; 124 when it took longer than -t (default 1200),
 # 125 when the guest ended without one. OFFLOADFS_ACCEL=kvm or tcg overrides
 # the choice between KVM and emulation.
 
 . "$(dirname "$0")/lib.sh"
 
-shared="" log="" cpus=2 memory=2560M limit=1200
-while getopts d:l:c:m:t: opt; do
+shared="" log="" cpus=2 memory=2560M limit=1200 icount=""
+while getopts id:l:c:m:t: opt; do
 	case $opt in
+	i) icount=yes ;;
 	d) shared=$OPTARG ;;
 	l) log=$OPTARG ;;
 	c) cpus=$OPTARG ;;
@@ -80,6 +83,10 @@ kvm_works() {
 }
 
 accel=${OFFLOADFS_ACCEL:-}
+if [ -n "$icount" ]; then
+	accel=tcg
+	cpus=1
+fi
 if [ -z "$accel" ]; then
 	if kvm_works; then accel=kvm; else accel=tcg; fi
 fi
@@ -98,6 +105,8 @@ if [ "$accel" = tcg ]; then
 	# shellcheck disable=SC2054 # a comma of QEMU's
 	qemu_opts+=(-accel tcg,thread=single)
 fi
+# shellcheck disable=SC2054 # commas of QEMU's
+[ -z "$icount" ] || qemu_opts+=(-icount shift=0,sleep=off)
 boot() {
 	# shellcheck disable=SC2046 # options
 	PYTHONPATH=$virtme/usr/lib/python3/dist-packages PATH=$virtme/usr/bin:$PATH \
