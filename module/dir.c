@@ -244,7 +244,11 @@ static int offloadfs_rename_lower(struct dentry *old, struct dentry *new,
 		return offloadfs_stale(new);
 	if (err)
 		return err;
-	err = vfs_rename(&rd);
+	/* Two links of one file by now: both names would stay. */
+	if (d_inode(rd.old_dentry) == d_inode(rd.new_dentry))
+		err = offloadfs_stale(new);
+	else
+		err = vfs_rename(&rd);
 	end_renaming(&rd);
 	return err;
 }

@@ -35,6 +35,7 @@ int offloadfs_d_init(struct dentry *dentry)
 {
 	struct offloadfs_sb *osb = offloadfs_sb(dentry->d_sb);
 
+	dentry->d_time = OFFLOADFS_NEVER_RIGHT;
 	if (unlikely(READ_ONCE(osb->obtain_task) == current))
 		offloadfs_set_lower_dentry(dentry, dget(osb->obtain_lower));
 	return 0;

@@ -24,6 +24,12 @@ void offloadfs_set_lower_dentry(struct dentry *dentry, struct dentry *lower)
 	dentry->d_fsdata = lower;
 }
 
+/* Is that what the upper dentry was last found right at? An odd count is none. */
+static bool offloadfs_is_unchanged(const struct dentry *dentry, unsigned int seq)
+{
+	return seq == READ_ONCE(dentry->d_time) && !(seq & 1);
+}
+
 static void offloadfs_d_release(struct dentry *dentry)
 {
 	dput(offloadfs_lower_dentry(dentry));
@@ -111,19 +117,35 @@ static int offloadfs_revalidate_inode(struct dentry *dentry, unsigned int flags)
 	return 1;
 }
 
+/*
+ * Whatever changes a dentry's name, parent, inode or place in the hash moves its
+ * d_seq: while the lower's stands where the upper dentry was last found right, it
+ * still is.
+ */
+static bool offloadfs_is_right(struct inode *dir, const struct qstr *name,
+			       struct dentry *dentry, struct dentry *lower)
+{
+	unsigned int seq = raw_read_seqcount(&lower->d_seq);
+	bool good, named = !(lower->d_flags & DCACHE_OP_COMPARE);
+
+	if (likely(offloadfs_is_unchanged(dentry, seq)))
+		return true;
+	rcu_read_lock();
+	good = offloadfs_is_in_place(dir, dentry, lower) &&
+	       (!named || offloadfs_has_name(lower, name));
+	rcu_read_unlock();
+	if (good && named && !read_seqcount_retry(&lower->d_seq, seq))
+		WRITE_ONCE(dentry->d_time, seq);
+	return good;
+}
+
 static int offloadfs_d_revalidate(struct inode *dir, const struct qstr *name,
 				  struct dentry *dentry, unsigned int flags)
 {
 	struct dentry *lower = offloadfs_lower_dentry(dentry);
-	bool good;
 	int ret;
 
-	rcu_read_lock();
-	good = offloadfs_is_in_place(dir, dentry, lower);
-	if (good && !(lower->d_flags & DCACHE_OP_COMPARE))
-		good = offloadfs_has_name(lower, name);
-	rcu_read_unlock();
-	if (!good)
+	if (!offloadfs_is_right(dir, name, dentry, lower))
 		return 0;
 	if (!(lower->d_flags & (DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE)))
 		return offloadfs_revalidate_inode(dentry, flags);

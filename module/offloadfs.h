@@ -191,6 +191,12 @@ static inline struct dentry *offloadfs_lower_dentry(const struct dentry *dentry)
 	return dentry->d_fsdata;
 }
 
+/*
+ * d_time of an upper dentry: the lower's d_seq when it was last found to have the
+ * upper's name, parent and inode, or this, which no d_seq at rest is.
+ */
+#define OFFLOADFS_NEVER_RIGHT	1
+
 /* The lower file of an open upper regular file or directory. */
 static inline struct file *offloadfs_lower_file(const struct file *file)
 {
