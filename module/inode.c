@@ -46,6 +46,29 @@ static unsigned int offloadfs_upper_flags(const struct inode *lower)
 	return (lower->i_flags & OFFLOADFS_LOWER_FLAGS) | OFFLOADFS_OWN_FLAGS;
 }
 
+/* In a lower that is not mapped, nobody has to be looked up. */
+static bool offloadfs_owner_differs(const struct inode *inode,
+				    const struct inode *lower)
+{
+	const struct vfsmount *mnt = offloadfs_lower_mnt(inode->i_sb);
+
+	if (likely(!is_idmapped_mnt(mnt)))
+		return !uid_eq(inode->i_uid, lower->i_uid) ||
+		       !gid_eq(inode->i_gid, lower->i_gid);
+	return !vfsuid_eq_kuid(i_uid_into_vfsuid(mnt_idmap(mnt), lower),
+			       inode->i_uid) ||
+	       !vfsgid_eq_kgid(i_gid_into_vfsgid(mnt_idmap(mnt), lower),
+			       inode->i_gid);
+}
+
+/* What is equal to the lower's is what it was made from. */
+static bool offloadfs_mode_differs(const struct inode *inode,
+				   const struct inode *lower)
+{
+	return inode->i_mode != lower->i_mode &&
+	       inode->i_mode != offloadfs_upper_mode(inode, lower->i_mode);
+}
+
 /**
  * offloadfs_attr_differs - has the lower changed since the attributes were taken?
  * @inode: upper inode
@@ -56,13 +79,11 @@ static unsigned int offloadfs_upper_flags(const struct inode *lower)
 bool offloadfs_attr_differs(struct inode *inode)
 {
 	struct inode *lower = offloadfs_lower_inode(inode);
-	struct mnt_idmap *idmap = offloadfs_lower_idmap(inode->i_sb);
 
 	return i_size_read(inode) != i_size_read(lower) ||
-	       inode->i_mode != offloadfs_upper_mode(inode, lower->i_mode) ||
+	       offloadfs_mode_differs(inode, lower) ||
 	       inode->i_nlink != lower->i_nlink ||
-	       !vfsuid_eq_kuid(i_uid_into_vfsuid(idmap, lower), inode->i_uid) ||
-	       !vfsgid_eq_kgid(i_gid_into_vfsgid(idmap, lower), inode->i_gid) ||
+	       offloadfs_owner_differs(inode, lower) ||
 	       (inode->i_flags & (OFFLOADFS_LOWER_FLAGS | OFFLOADFS_OWN_FLAGS)) !=
 	       offloadfs_upper_flags(lower);
 }
@@ -206,6 +227,8 @@ int offloadfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
  * @request_mask: STATX_*
  * @flags: AT_STATX_*
  *
+ * Context: the security modules have been asked about @path, where the caller
+ * is a program.
  * Return: 0 or a negative errno.
  */
 int offloadfs_getattr(struct mnt_idmap *idmap, const struct path *path,
