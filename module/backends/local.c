@@ -7,6 +7,7 @@
  * as in the kernel's own generic copy. Holes of the source become holes of the
  * destination: left out beyond its end, punched before it.
  */
+#include <linux/blk_types.h>
 #include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
@@ -151,11 +152,20 @@ static int offloadfs_local_extend(struct file *dst, loff_t size)
 }
 
 /*
- * May the source's holes be believed in? Those that know their own unwritten
+ * tmpfs goes through all its pages to find a hole. It counts them as well: of a
+ * file with a block for every byte, there is none to be found.
+ */
+static bool offloadfs_local_lacks_blocks(const struct inode *inode)
+{
+	return READ_ONCE(inode->i_blocks) < i_size_read(inode) >> SECTOR_SHIFT;
+}
+
+/*
+ * Has the source holes, and may they be believed in? Those that know their own unwritten
  * pages say so; others (FUSE) have to write them first, and what is stacked on
  * them cannot make them.
  */
-static bool offloadfs_local_knows_holes(struct offloadfs_copy_request *req)
+static bool offloadfs_local_has_holes(struct offloadfs_copy_request *req)
 {
 	struct file *src = req->src;
 
@@ -163,8 +173,9 @@ static bool offloadfs_local_knows_holes(struct offloadfs_copy_request *req)
 	case EXT4_SUPER_MAGIC:
 	case XFS_SUPER_MAGIC:
 	case BTRFS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
 		return true;
+	case TMPFS_MAGIC:
+		return offloadfs_local_lacks_blocks(file_inode(src));
 	}
 	if (file_inode(src)->i_sb->s_stack_depth)
 		return false;
@@ -234,7 +245,7 @@ static ssize_t offloadfs_local_copy(void *priv,
 		return ret;
 	if (req->sparse && req->len > OFFLOADFS_LOCAL_SMALL &&
 	    file_inode(req->src) != file_inode(req->dst) &&
-	    offloadfs_local_knows_holes(req))
+	    offloadfs_local_has_holes(req))
 		ret = offloadfs_local_sparse(req);
 	else
 		ret = offloadfs_local_splice(req, 0, req->len);
