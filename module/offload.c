@@ -140,7 +140,11 @@ offloadfs_source_backend(const struct offloadfs_copy *c,
 static bool offloadfs_is_too_small(const struct offloadfs_copy *c,
 				   const struct offloadfs_backend *b)
 {
-	return c->req.op == OFFLOADFS_COPY && c->req.len < b->ops->min &&
+	loff_t min = b->ops->min;
+
+	if (c->req.origin == OFFLOADFS_SENDFILE)
+		min = max(min, b->ops->sendfile_min);
+	return c->req.op == OFFLOADFS_COPY && c->req.len < min &&
 	       READ_ONCE(c->osb->config.min) < 0;
 }
 

@@ -31,7 +31,7 @@
 
 /**
  * struct offloadfs_deferred - what a deferred buffer stands for
- * @in: upper source, referenced
+ * @in: upper source, which the loop around both halves holds
  * @out: upper target that the caller named, referenced
  * @pos: where to read from
  */
@@ -59,7 +59,6 @@ static int offloadfs_deferred_confirm(struct pipe_inode_info *pipe,
 
 static void offloadfs_free_deferred(struct offloadfs_deferred *deferred)
 {
-	fput(deferred->in);
 	fput(deferred->out);
 	kfree(deferred);
 }
@@ -150,6 +149,7 @@ static bool offloadfs_is_target(const struct file *out)
 	       (out->f_mode & FMODE_WRITE);
 }
 
+/* The reference to OUT goes to the buffer, if it is made. */
 static ssize_t offloadfs_defer(struct pipe_inode_info *pipe, struct file *in,
 			       struct file *out, loff_t *ppos, size_t total)
 {
@@ -159,8 +159,8 @@ static ssize_t offloadfs_defer(struct pipe_inode_info *pipe, struct file *in,
 	deferred = kmalloc(sizeof(*deferred), GFP_KERNEL);
 	if (!deferred)
 		return -ENOMEM;
-	deferred->in = get_file(in);
-	deferred->out = get_file(out);
+	deferred->in = in;
+	deferred->out = out;
 	deferred->pos = *ppos;
 
 	buf = offloadfs_pipe_buf(pipe, pipe->head);
@@ -214,6 +214,8 @@ static ssize_t offloadfs_try_defer(struct file *in, loff_t *ppos,
 
 		if (total)
 			ret = offloadfs_defer(pipe, in, out, ppos, total);
+		if (ret > 0)
+			out = NULL;
 	}
 out:
 	if (named)

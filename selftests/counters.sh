@@ -60,6 +60,21 @@ t_min() {
 	counted copies_offloaded=1 xcopy clone up/src up/dst2
 }
 
+# Without min=, only sendfile has a least length here, which the lower would copy.
+t_default_min() {
+	setup min=0
+	umount up
+	mount -t offloadfs low up
+	counted 'copies_local=1 declined/too_small=1' xcopy -n 16383 sendfile up/src up/dst
+	cmp -n 16383 low/src low/dst
+	counted copies_offloaded=1 xcopy -n 16384 sendfile up/src up/dst2
+	counted copies_offloaded=1 xcopy -n 4096 cfr up/src up/dst3
+	mount -o remount,strict up
+	counted 'copies_local=1 declined/too_small=1' xcopy -n 4096 sendfile up/src up/dst4
+	mount -o remount,min=0 up
+	counted copies_offloaded=1 xcopy -n 4096 sendfile up/src up/dst5
+}
+
 t_nosendfile() {
 	setup nosendfile,min=0
 	counted 'declined/disabled=1 sendfile_intercepted=0 bytes_offloaded=0 bytes_local=0' \
@@ -181,6 +196,7 @@ run_tests \
 	't_offloaded an offload is counted once' \
 	't_local a local copy is counted as such' \
 	't_min min=' \
+	't_default_min without min=, small files are no clones by sendfile' \
 	't_nosendfile nosendfile' \
 	't_nocfr nocfr' \
 	't_noclone noclone' \

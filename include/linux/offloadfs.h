@@ -181,6 +181,7 @@ enum offloadfs_backend_flags {
  * @flags: of enum offloadfs_backend_flags
  * @min: least length in bytes that is worth its while, where the mount has no
  *	min= option
+ * @sendfile_min: the same for sendfile(2), if it is more
  * @copy: copy (some of) the request; mandatory.
  *	Returns the number of bytes copied, from the start of the range and
  *	without gaps: > 0, may be fewer than @len, in which case the core asks
@@ -230,6 +231,7 @@ struct offloadfs_backend_ops {
 	struct module *owner;
 	unsigned int flags;
 	loff_t min;
+	loff_t sendfile_min;
 
 	ssize_t (*copy)(void *priv, struct offloadfs_copy_request *req);
 	enum offloadfs_reason (*decide)(void *priv,
