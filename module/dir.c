@@ -360,9 +360,7 @@ const struct file_operations offloadfs_dir_operations = {
 	.lock		= offloadfs_lock,
 	.flock		= offloadfs_flock,
 	.unlocked_ioctl	= offloadfs_ioctl,
-#ifdef CONFIG_COMPAT
 	.compat_ioctl	= offloadfs_compat_ioctl,
-#endif
 };
 
 const struct inode_operations offloadfs_dir_inode_operations = {

@@ -12,7 +12,6 @@
  */
 #include <linux/fs.h>
 #include <linux/backing-file.h>
-#include <linux/compat.h>
 #include <linux/cred.h>
 #include <linux/fadvise.h>
 #include <linux/falloc.h>
@@ -374,62 +373,6 @@ static int offloadfs_fadvise(struct file *file, loff_t offset, loff_t len,
 	return vfs_fadvise(offloadfs_lower_file(file), offset, len, advice);
 }
 
-/*
- * Only what is known to work on an inode or file system, whatever file it
- * came through, and takes no other file as its argument.
- */
-static bool offloadfs_ioctl_is_safe(unsigned int cmd)
-{
-	switch (cmd) {
-	case FS_IOC_GETVERSION:
-	case FS_IOC32_GETVERSION:
-	case FS_IOC_GETFSLABEL:
-	case FITRIM:
-		return true;
-	}
-	return false;
-}
-
-/**
- * offloadfs_ioctl - pass a safe ioctl to the lower
- * @file: upper file or directory
- * @cmd: command
- * @arg: its argument
- *
- * FICLONE and its relatives, FS_IOC_FIEMAP, FS_IOC_GETFLAGS and FS_IOC_FSGETXATTR
- * do not come here: the VFS turns them into operations.
- *
- * Return: what the lower says; -ENOTTY for any other command.
- */
-long offloadfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	struct file *lower = offloadfs_lower_file(file);
-
-	if (!offloadfs_ioctl_is_safe(cmd) || !lower->f_op->unlocked_ioctl)
-		return -ENOTTY;
-	return lower->f_op->unlocked_ioctl(lower, cmd, arg);
-}
-
-#ifdef CONFIG_COMPAT
-/**
- * offloadfs_compat_ioctl - the same for a 32-bit program
- * @file: upper file or directory
- * @cmd: command
- * @arg: its argument
- *
- * Return: as offloadfs_ioctl().
- */
-long offloadfs_compat_ioctl(struct file *file, unsigned int cmd,
-			    unsigned long arg)
-{
-	struct file *lower = offloadfs_lower_file(file);
-
-	if (!offloadfs_ioctl_is_safe(cmd) || !lower->f_op->compat_ioctl)
-		return -ENOIOCTLCMD;
-	return lower->f_op->compat_ioctl(lower, cmd, arg);
-}
-#endif
-
 const struct file_operations offloadfs_file_operations = {
 	.owner			= THIS_MODULE,
 	.open			= offloadfs_open,
@@ -450,7 +393,5 @@ const struct file_operations offloadfs_file_operations = {
 	.flock			= offloadfs_flock,
 	.setlease		= offloadfs_setlease,
 	.unlocked_ioctl		= offloadfs_ioctl,
-#ifdef CONFIG_COMPAT
 	.compat_ioctl		= offloadfs_compat_ioctl,
-#endif
 };

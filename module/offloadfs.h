@@ -308,11 +308,11 @@ int offloadfs_release(struct inode *inode, struct file *file);
 loff_t offloadfs_llseek(struct file *file, loff_t offset, int whence);
 int offloadfs_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 int offloadfs_flush_backends(struct file *file);
+
+/* ioctl.c */
 long offloadfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
-#ifdef CONFIG_COMPAT
 long offloadfs_compat_ioctl(struct file *file, unsigned int cmd,
 			    unsigned long arg);
-#endif
 
 /* locks.c */
 int offloadfs_flush(struct file *file, fl_owner_t id);

@@ -155,6 +155,7 @@ static void offloadfs_inherit(struct super_block *sb, const struct path *lower)
 	sb->s_time_max = lower_sb->s_time_max;
 	sb->s_flags |= lower_sb->s_flags & (SB_POSIXACL | SB_SYNCHRONOUS);
 	sb->s_iflags |= lower_sb->s_iflags & SB_I_NOUMASK;
+	super_set_uuid(sb, lower_sb->s_uuid.b, lower_sb->s_uuid_len);
 	if (sb_rdonly(lower_sb) || (lower->mnt->mnt_flags & MNT_READONLY))
 		sb->s_flags |= SB_RDONLY;
 	/* The lower may change without the upper's i_version telling of it. */
@@ -303,6 +304,8 @@ int offloadfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_xattr = offloadfs_xattr_handlers;
 	sb->s_stack_depth = osb->lower.mnt->mnt_sb->s_stack_depth + 1;
 	offloadfs_set_lock_classes(sb);
+	super_set_sysfs_name_generic(sb, "%u:%u", MAJOR(sb->s_dev),
+				     MINOR(sb->s_dev));
 	set_default_d_op(sb, &offloadfs_dentry_operations);
 	offloadfs_inherit(sb, &osb->lower);
 	offloadfs_export_init(sb);

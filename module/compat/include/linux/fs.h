@@ -64,6 +64,15 @@ static inline void set_default_d_op(struct super_block *sb,
 #endif
 
 /*
+ * 6.9 made the UUID's length known, and gave a super block's directory in
+ * sysfs a name, for ioctls that came with it.
+ */
+#ifndef COMPAT_HAVE_SUPER_SET_UUID
+#define super_set_uuid(sb, uuid, len)	memcpy(&(sb)->s_uuid, uuid, sizeof(uuid_t))
+#define super_set_sysfs_name_generic(sb, fmt, ...)	do { } while (0)
+#endif
+
+/*
  * What changes a directory got a place for a delegated inode, and lost what
  * it can tell by itself. Nobody here waits for delegations to be returned.
  */
