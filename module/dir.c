@@ -383,4 +383,5 @@ const struct inode_operations offloadfs_dir_inode_operations = {
 	.set_acl	= offloadfs_set_acl,
 	.fileattr_get	= offloadfs_fileattr_get,
 	.fileattr_set	= offloadfs_fileattr_set,
+	.fiemap		= offloadfs_fiemap,
 };

@@ -257,7 +257,7 @@ loff_t offloadfs_llseek(struct file *file, loff_t offset, int whence)
 		if (!offset)
 			return file->f_pos;
 		if (check_add_overflow(file->f_pos, offset, &pos))
-			return -EOVERFLOW;
+			return -EINVAL;
 		offset = pos;
 		whence = SEEK_SET;
 	}
@@ -326,6 +326,7 @@ int offloadfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 
 	/* Not every lower looks for what a backend may have lost. */
 	err2 = err2 ?: file_check_and_advance_wb_err(lower);
+	offloadfs_copy_attr(file_inode(file));
 	return err ?: err2;
 }
 

@@ -81,6 +81,7 @@ bool offloadfs_attr_differs(struct inode *inode)
 	struct inode *lower = offloadfs_lower_inode(inode);
 
 	return i_size_read(inode) != i_size_read(lower) ||
+	       READ_ONCE(inode->i_blocks) != READ_ONCE(lower->i_blocks) ||
 	       offloadfs_mode_differs(inode, lower) ||
 	       inode->i_nlink != lower->i_nlink ||
 	       offloadfs_owner_differs(inode, lower) ||
@@ -92,9 +93,10 @@ bool offloadfs_attr_differs(struct inode *inode)
  * offloadfs_copy_attr - take over the lower's attributes
  * @inode: upper inode
  *
- * The VFS looks at mode, owner, size, link count and flags by itself; times
- * and blocks are only ever asked of the lower. They are read and stored under
- * one lock, so that of two callers the last one stores the newest.
+ * The VFS looks at mode, owner, size, link count and flags by itself, and at
+ * the blocks for FIOQSIZE; times are only ever asked of the lower. They are
+ * read and stored under one lock, so that of two callers the last one stores
+ * the newest.
  *
  * Context: any that may take a spin lock.
  */
@@ -107,6 +109,8 @@ void offloadfs_copy_attr(struct inode *inode)
 		return;
 	spin_lock(&inode->i_lock);
 	i_size_write(inode, i_size_read(lower));
+	WRITE_ONCE(inode->i_blocks, READ_ONCE(lower->i_blocks));
+	inode->i_bytes = lower->i_bytes;
 	inode->i_mode = offloadfs_upper_mode(inode, lower->i_mode);
 	inode->i_uid = vfsuid_into_kuid(i_uid_into_vfsuid(idmap, lower));
 	inode->i_gid = vfsgid_into_kgid(i_gid_into_vfsgid(idmap, lower));
@@ -371,6 +375,9 @@ int offloadfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 	struct vfsmount *mnt = offloadfs_lower_mnt(dentry->d_sb);
 	int err;
 
+	/* Shown are case-sensitive directories only (offloadfs_lookup()). */
+	if (fa->flags_valid && fa->flags & FS_CASEFOLD_FL)
+		return -EOPNOTSUPP;
 	err = mnt_want_write(mnt);
 	if (err)
 		return err;
@@ -381,8 +388,17 @@ int offloadfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 	return err;
 }
 
-static int offloadfs_fiemap(struct inode *inode,
-			    struct fiemap_extent_info *info, u64 start, u64 len)
+/**
+ * offloadfs_fiemap - ->fiemap of files and directories
+ * @inode: upper inode
+ * @info: result
+ * @start: first byte
+ * @len: bytes to tell of
+ *
+ * Return: 0 or a negative errno.
+ */
+int offloadfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
+		     u64 start, u64 len)
 {
 	struct inode *lower = offloadfs_lower_inode(inode);
 
@@ -426,6 +442,8 @@ const struct inode_operations offloadfs_symlink_inode_operations = {
 	.getattr	= offloadfs_getattr,
 	.setattr	= offloadfs_setattr,
 	.listxattr	= offloadfs_listxattr,
+	.fileattr_get	= offloadfs_fileattr_get,
+	.fileattr_set	= offloadfs_fileattr_set,
 };
 
 const struct inode_operations offloadfs_special_inode_operations = {
@@ -436,4 +454,6 @@ const struct inode_operations offloadfs_special_inode_operations = {
 	.get_inode_acl	= offloadfs_get_inode_acl,
 	.get_acl	= offloadfs_get_acl,
 	.set_acl	= offloadfs_set_acl,
+	.fileattr_get	= offloadfs_fileattr_get,
+	.fileattr_set	= offloadfs_fileattr_set,
 };

@@ -282,6 +282,8 @@ int offloadfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 int offloadfs_fileattr_get(struct dentry *dentry, struct file_kattr *fa);
 int offloadfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 			   struct file_kattr *fa);
+int offloadfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
+		     u64 start, u64 len);
 
 /* dir.c */
 extern const struct inode_operations offloadfs_dir_inode_operations;
