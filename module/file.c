@@ -18,6 +18,7 @@
 #include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fsnotify.h>
+#include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -37,9 +38,11 @@
 void offloadfs_file_opened(struct file *file, struct file *lower)
 {
 	const fmode_t positioned = FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	const fmode_t able = FMODE_CAN_ODIRECT | FMODE_NOWAIT |
+			     FMODE_CAN_ATOMIC_WRITE;
 
 	file->private_data = lower;
-	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT);
+	file->f_mode |= lower->f_mode & able;
 	file->f_mode &= ~positioned | lower->f_mode;
 }
 
@@ -374,25 +377,68 @@ static int offloadfs_fadvise(struct file *file, loff_t offset, loff_t len,
 	return vfs_fadvise(offloadfs_lower_file(file), offset, len, advice);
 }
 
-const struct file_operations offloadfs_file_operations = {
-	.owner			= THIS_MODULE,
-	.open			= offloadfs_open,
-	.release		= offloadfs_release,
-	.llseek			= offloadfs_llseek,
-	.read_iter		= offloadfs_read_iter,
-	.write_iter		= offloadfs_write_iter,
-	.splice_read		= offloadfs_splice_read,
-	.splice_write		= offloadfs_splice_write,
-	.copy_file_range	= offloadfs_copy_file_range,
-	.remap_file_range	= offloadfs_remap_file_range,
-	.fsync			= offloadfs_fsync,
-	.flush			= offloadfs_flush,
-	.mmap			= offloadfs_mmap,
-	.fallocate		= offloadfs_fallocate,
-	.fadvise		= offloadfs_fadvise,
-	.lock			= offloadfs_lock,
-	.flock			= offloadfs_flock,
-	.setlease		= offloadfs_setlease,
-	.unlocked_ioctl		= offloadfs_ioctl,
-	.compat_ioctl		= offloadfs_compat_ioctl,
+/**
+ * offloadfs_is_file - is this an open regular file of offloadfs?
+ * @file: any file
+ *
+ * Return: whether offloadfs_lower_file() may be asked of it.
+ */
+bool offloadfs_is_file(const struct file *file)
+{
+	return file->f_op->read_iter == offloadfs_read_iter;
+}
+
+/*
+ * Direct writes may be parallel: no lock is taken here. FOP_BUFFER_RASYNC and
+ * FOP_BUFFER_WASYNC are not ours to claim: what is to wake such a request does
+ * not get into the lower's.
+ */
+#define OFFLOADFS_FILE_OPERATIONS(flags) {				\
+	.owner			= THIS_MODULE,				\
+	.fop_flags		= FOP_DIO_PARALLEL_WRITE | (flags),	\
+	.open			= offloadfs_open,			\
+	.release		= offloadfs_release,			\
+	.llseek			= offloadfs_llseek,			\
+	.read_iter		= offloadfs_read_iter,			\
+	.write_iter		= offloadfs_write_iter,			\
+	.splice_read		= offloadfs_splice_read,		\
+	.splice_write		= offloadfs_splice_write,		\
+	.copy_file_range	= offloadfs_copy_file_range,		\
+	.remap_file_range	= offloadfs_remap_file_range,		\
+	.fsync			= offloadfs_fsync,			\
+	.flush			= offloadfs_flush,			\
+	.mmap			= offloadfs_mmap,			\
+	.fallocate		= offloadfs_fallocate,			\
+	.fadvise		= offloadfs_fadvise,			\
+	.lock			= offloadfs_lock,			\
+	.flock			= offloadfs_flock,			\
+	.setlease		= offloadfs_setlease,			\
+	.unlocked_ioctl		= offloadfs_ioctl,			\
+	.compat_ioctl		= offloadfs_compat_ioctl,		\
+}
+
+/* What the VFS asks the table for, and only some lowers can do. */
+static const struct file_operations offloadfs_file_operations[] = {
+	OFFLOADFS_FILE_OPERATIONS(0),
+	OFFLOADFS_FILE_OPERATIONS(FOP_MMAP_SYNC),
+	OFFLOADFS_FILE_OPERATIONS(FOP_DONTCACHE),
+	OFFLOADFS_FILE_OPERATIONS(FOP_MMAP_SYNC | FOP_DONTCACHE),
 };
+
+/**
+ * offloadfs_file_ops - the operations of a regular file
+ * @lower: lower inode
+ *
+ * Return: those for a lower that can do what this one can.
+ */
+const struct file_operations *offloadfs_file_ops(const struct inode *lower)
+{
+	int i = 0;
+
+	if (lower->i_fop->fop_flags & FOP_MMAP_SYNC)
+		i |= 1;
+	/* The upper inode does not say S_DAX: splice(2) would not ask us then. */
+	if (lower->i_fop->fop_flags & FOP_DONTCACHE && !IS_DAX(lower))
+		i |= 2;
+	return &offloadfs_file_operations[i];
+}

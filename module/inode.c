@@ -158,7 +158,7 @@ static void offloadfs_init_inode(struct inode *inode, struct inode *lower)
 	switch (lower->i_mode & S_IFMT) {
 	case S_IFREG:
 		inode->i_op = &offloadfs_file_inode_operations;
-		inode->i_fop = &offloadfs_file_operations;
+		inode->i_fop = offloadfs_file_ops(lower);
 		break;
 	case S_IFDIR:
 		inode->i_op = &offloadfs_dir_inode_operations;
@@ -258,7 +258,7 @@ static void offloadfs_lower_iattr(struct iattr *to, const struct iattr *attr)
 	to->ia_valid &= ~ATTR_OPEN;
 	if (!(to->ia_valid & ATTR_FILE))
 		return;
-	if (attr->ia_file->f_op == &offloadfs_file_operations)
+	if (offloadfs_is_file(attr->ia_file))
 		to->ia_file = offloadfs_lower_file(attr->ia_file);
 	else
 		to->ia_valid &= ~ATTR_FILE;

@@ -303,7 +303,8 @@ int offloadfs_d_init(struct dentry *dentry);
 void offloadfs_export_init(struct super_block *sb);
 
 /* file.c */
-extern const struct file_operations offloadfs_file_operations;
+const struct file_operations *offloadfs_file_ops(const struct inode *lower);
+bool offloadfs_is_file(const struct file *file);
 void offloadfs_file_opened(struct file *file, struct file *lower);
 int offloadfs_open(struct inode *inode, struct file *file);
 int offloadfs_release(struct inode *inode, struct file *file);

@@ -145,8 +145,7 @@ static size_t offloadfs_loop_total(const struct offloadfs_sendfile_args *args,
 
 static bool offloadfs_is_target(const struct file *out)
 {
-	return out->f_op == &offloadfs_file_operations &&
-	       (out->f_mode & FMODE_WRITE);
+	return offloadfs_is_file(out) && (out->f_mode & FMODE_WRITE);
 }
 
 /* The reference to OUT goes to the buffer, if it is made. */

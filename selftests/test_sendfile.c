@@ -5,7 +5,7 @@
  * to file of the mount it is intercepted, and nowhere else.
  */
 #include "parity.h"
-#include <linux/io_uring.h>
+#include "uring.h"
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -845,49 +845,15 @@ FS_TEST(calls_of_32_bit)
 #endif
 
 /* io_uring's splice works, by way of the user's own pipe. */
-struct ring {
-	int fd;
-	unsigned char *sq, *cq;
-	struct io_uring_sqe *sqes;
-	struct io_uring_params p;
-};
-
-static bool ring_open(struct ring *r)
-{
-	memset(&r->p, 0, sizeof(r->p));
-	r->fd = syscall(__NR_io_uring_setup, 4, &r->p);
-	if (r->fd < 0)
-		return false;
-	r->sq = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
-		     IORING_OFF_SQ_RING);
-	r->cq = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
-		     IORING_OFF_CQ_RING);
-	r->sqes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
-		       IORING_OFF_SQES);
-	return r->sqes != MAP_FAILED;
-}
-
 static int ring_splice(struct ring *r, int in, off_t off_in, int out, off_t off_out,
 		       unsigned int len)
 {
-	struct io_uring_cqe *cqes = (void *)(r->cq + r->p.cq_off.cqes);
-	unsigned int *tail = (void *)(r->sq + r->p.sq_off.tail);
-	unsigned int *array = (void *)(r->sq + r->p.sq_off.array);
-	unsigned int *head = (void *)(r->cq + r->p.cq_off.head);
-	unsigned int slot = *tail & (r->p.sq_entries - 1);
-	int ret;
-
-	r->sqes[slot] = (struct io_uring_sqe) {
+	const struct io_uring_sqe sqe = {
 		.opcode = IORING_OP_SPLICE, .fd = out, .splice_fd_in = in,
 		.splice_off_in = off_in, .off = off_out, .len = len,
 	};
-	array[slot] = slot;
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(__NR_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
-		return -errno;
-	ret = cqes[*head & (r->p.cq_entries - 1)].res;
-	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
-	return ret;
+
+	return ring_do(r, &sqe);
 }
 
 FS_TEST(io_uring_splice)

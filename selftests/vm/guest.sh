@@ -6,6 +6,8 @@
 # what it writes there is lost. It finds
 #   $OFFLOADFS_MODULE_DIR    the modules built for its kernel (build.sh)
 #   $OFFLOADFS_SCRATCH_DEV, $OFFLOADFS_SCRATCH_DEV2   empty disks of 8 GiB
+#   /dev/pmem0               64 MiB of memory as a disk for DAX, once nd_e820 and
+#                            nd_pmem are loaded
 #   /host                    a directory shared with this machine (-d)
 #   10.0.2.2                 this machine's loopback, once it has made 10.0.2.15
 #                            the address of its network card
@@ -116,7 +118,7 @@ boot() {
 		--mods auto --cpus "$cpus" --memory "$memory" --disable-monitor \
 		--busybox /bin/busybox "${opts[@]}" \
 		--kopt init=/guest-init --kopt norandmaps --kopt ignore_loglevel \
-		--kopt panic=-1 \
+		--kopt panic=-1 --kopt 'memmap=64M!1G' \
 		--qemu-opts $(disk "$image" ,snapshot=on) $(disk "$tmp/scratch1" '') \
 		$(disk "$tmp/scratch2" '') "${qemu_opts[@]}" -no-reboot \
 		-nic user,model=virtio-net-pci \

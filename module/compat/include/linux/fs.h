@@ -39,6 +39,23 @@
 #define SB_I_NOUMASK		0
 #endif
 
+/* 6.11 */
+#ifndef FMODE_CAN_ATOMIC_WRITE
+#define FMODE_CAN_ATOMIC_WRITE	0
+#endif
+
+/* 6.10. The one flag that was there before had a place of its own. */
+#ifndef FOP_MMAP_SYNC
+#define fop_flags		mmap_supported_flags
+#define FOP_MMAP_SYNC		MAP_SYNC
+#define FOP_DIO_PARALLEL_WRITE	0
+#endif
+
+/* 6.14 */
+#ifndef FOP_DONTCACHE
+#define FOP_DONTCACHE		0
+#endif
+
 /* 6.6: the part of d_tmpfile() that names the dentry, as /proc shows it. */
 #ifndef COMPAT_HAVE_D_MARK_TMPFILE
 static inline void d_mark_tmpfile(struct file *file, struct inode *inode)
