@@ -22,6 +22,7 @@
 #include <linux/mount.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/sched/mm.h>
 #include <linux/uio.h>
 #include "offloadfs.h"
 
@@ -110,7 +111,8 @@ static struct file *offloadfs_open_created(struct file *file,
  * @file: upper file
  *
  * Context: as ->open; the caller's credentials are used.
- * Return: 0 or what opening the lower says.
+ * Return: 0 or what opening the lower says; -ETXTBSY if it is to be executed
+ * and somebody is writing to it.
  */
 int offloadfs_open(struct inode *inode, struct file *file)
 {
@@ -130,6 +132,14 @@ int offloadfs_open(struct inode *inode, struct file *file)
 		lower = offloadfs_open_created(file, &path);
 	if (IS_ERR(lower))
 		return PTR_ERR(lower);
+	/* As long as the VFS keeps others from writing to a running program. */
+	if (file->f_flags & __FMODE_EXEC) {
+		err = exe_file_deny_write_access(lower);
+		if (err) {
+			fput(lower);
+			return err;
+		}
+	}
 	offloadfs_file_opened(file, lower);
 	offloadfs_copy_attr(inode);
 	return 0;
@@ -144,7 +154,11 @@ int offloadfs_open(struct inode *inode, struct file *file)
  */
 int offloadfs_release(struct inode *inode, struct file *file)
 {
-	fput(offloadfs_lower_file(file));
+	struct file *lower = offloadfs_lower_file(file);
+
+	if (file->f_flags & __FMODE_EXEC)
+		exe_file_allow_write_access(lower);
+	fput(lower);
 	return 0;
 }
 
@@ -348,6 +362,20 @@ static int offloadfs_mmap(struct file *file, struct vm_area_struct *vma)
 	return backing_file_mmap(lower, vma, &ctx);
 }
 
+/* Where the lower's huge pages fit, if it has any. */
+static unsigned long offloadfs_get_unmapped_area(struct file *file,
+						 unsigned long addr,
+						 unsigned long len,
+						 unsigned long pgoff,
+						 unsigned long flags)
+{
+	struct file *lower = offloadfs_lower_file(file);
+
+	if (!lower->f_op->get_unmapped_area)
+		return mm_get_unmapped_area(file, addr, len, pgoff, flags);
+	return lower->f_op->get_unmapped_area(lower, addr, len, pgoff, flags);
+}
+
 /*
  * A lease promises to tell of every other open, and those in the lower do not
  * come by here.
@@ -408,6 +436,7 @@ bool offloadfs_is_file(const struct file *file)
 	.fsync			= offloadfs_fsync,			\
 	.flush			= offloadfs_flush,			\
 	.mmap			= offloadfs_mmap,			\
+	.get_unmapped_area	= offloadfs_get_unmapped_area,		\
 	.fallocate		= offloadfs_fallocate,			\
 	.fadvise		= offloadfs_fadvise,			\
 	.lock			= offloadfs_lock,			\

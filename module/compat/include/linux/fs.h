@@ -39,6 +39,12 @@
 #define SB_I_NOUMASK		0
 #endif
 
+/* 6.14, and stable updates of older ones. */
+#ifndef COMPAT_HAVE_EXE_FILE_DENY_WRITE
+#define exe_file_deny_write_access	deny_write_access
+#define exe_file_allow_write_access	allow_write_access
+#endif
+
 /* 6.11 */
 #ifndef FMODE_CAN_ATOMIC_WRITE
 #define FMODE_CAN_ATOMIC_WRITE	0
