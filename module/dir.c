@@ -6,11 +6,16 @@
  * The lower is locked in turn, and its dentries checked: someone may have been
  * faster there. Then -ESTALE makes the VFS look the names up once more.
  *
+ * A change that needs a delegation back waits for it with no lock of the lower
+ * held. The upper directories stay locked meanwhile, as those of a network file
+ * system do while its server recalls one.
+ *
  * Lock order: upper directories, then write access to the lower mount, then
  * the lower directories.
  */
 #include <linux/backing-file.h>
 #include <linux/cred.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -39,10 +44,45 @@ static bool offloadfs_moved(const struct dentry *dentry)
 	       lower->d_parent != offloadfs_lower_dentry(dentry->d_parent);
 }
 
+/**
+ * offloadfs_wait_delegated - is a change to be tried again?
+ * @delegated: inode of which the change needed a delegation back, if any
+ * @err: what the change came to; afterwards, what waiting came to
+ *
+ * Context: no lock of the lower is held.
+ * Return: whether there was one, and it is back.
+ */
+bool offloadfs_wait_delegated(struct delegated_inode *delegated, int *err)
+{
+	if (!is_delegated(delegated))
+		return false;
+	*err = break_deleg_wait(delegated);
+	return !*err;
+}
+
+/* An unused name that the lower keeps no dentry of: it has to look again. */
+static struct dentry *offloadfs_start_creating_name(struct dentry *dentry)
+{
+	struct qstr name = QSTR_INIT(dentry->d_name.name, dentry->d_name.len);
+	struct dentry *lower;
+
+	lower = start_creating(offloadfs_lower_idmap(dentry->d_sb),
+			       offloadfs_lower_dentry(dentry->d_parent), &name);
+	if (IS_ERR(lower))
+		return lower;
+	if (d_really_is_positive(lower)) {
+		end_creating(lower);
+		return ERR_PTR(offloadfs_stale(dentry));
+	}
+	return lower;
+}
+
 static struct dentry *offloadfs_start_creating(struct dentry *dentry)
 {
 	struct dentry *lower;
 
+	if (!offloadfs_lower_dentry(dentry))
+		return offloadfs_start_creating_name(dentry);
 	lower = start_creating_dentry(offloadfs_lower_dentry(dentry->d_parent),
 				      offloadfs_lower_dentry(dentry));
 	if (lower == ERR_PTR(-EINVAL) || lower == ERR_PTR(-EEXIST))
@@ -63,14 +103,21 @@ static struct dentry *offloadfs_start_removing(struct dentry *dentry)
 
 /*
  * Give a fresh upper name its inode. A lower that has dropped its dentry
- * (network file systems may) is asked again by the next lookup.
+ * (network file systems may) is asked again by the next lookup. One that never
+ * had it in its cache, as that of a case-insensitive directory, does for as
+ * long as the upper one, which is not there either. Some put it there now.
  */
-static int offloadfs_instantiate(struct dentry *dentry)
+static int offloadfs_instantiate(struct dentry *dentry, struct dentry *made)
 {
 	struct dentry *lower = offloadfs_lower_dentry(dentry);
 	struct inode *inode;
 
-	if (d_unhashed(lower) || d_really_is_negative(lower)) {
+	if (!lower) {
+		lower = dget(made);
+		offloadfs_set_lower_dentry(dentry, lower);
+	}
+	if (d_really_is_negative(lower) ||
+	    (d_unhashed(lower) && !d_unhashed(dentry))) {
 		d_drop(dentry);
 		return 0;
 	}
@@ -79,7 +126,10 @@ static int offloadfs_instantiate(struct dentry *dentry)
 		d_drop(dentry);
 		return PTR_ERR(inode);
 	}
-	d_instantiate(dentry, inode);
+	if (d_unhashed(dentry) && !d_unhashed(lower))
+		d_add(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
 	return 0;
 }
 
@@ -87,28 +137,30 @@ static int offloadfs_instantiate(struct dentry *dentry)
 static struct dentry *offloadfs_create_lower(struct mnt_idmap *idmap,
 					     struct dentry *lower,
 					     const struct offloadfs_new *new,
+					     struct delegated_inode *di,
 					     int *err)
 {
 	struct inode *dir = d_inode(lower->d_parent);
 
 	*err = 0;
 	if (new->link)
-		*err = vfs_link(new->link, idmap, dir, lower, NULL);
+		*err = vfs_link(new->link, idmap, dir, lower, di);
 	else if (new->symlink)
-		*err = vfs_symlink(idmap, dir, lower, new->symlink, NULL);
+		*err = vfs_symlink(idmap, dir, lower, new->symlink, di);
 	else if (S_ISREG(new->mode))
-		*err = vfs_create(idmap, lower, new->mode, NULL);
+		*err = vfs_create(idmap, lower, new->mode, di);
 	else if (!S_ISDIR(new->mode))
-		*err = vfs_mknod(idmap, dir, lower, new->mode, new->rdev, NULL);
+		*err = vfs_mknod(idmap, dir, lower, new->mode, new->rdev, di);
 	else
-		lower = vfs_mkdir(idmap, dir, lower, new->mode, NULL);
+		lower = vfs_mkdir(idmap, dir, lower, new->mode, di);
 	if (IS_ERR(lower))
 		*err = PTR_ERR(lower);
 	return lower;
 }
 
-static int offloadfs_make(struct inode *dir, struct dentry *dentry,
-			  const struct offloadfs_new *new)
+static int offloadfs_try_make(struct inode *dir, struct dentry *dentry,
+			      const struct offloadfs_new *new,
+			      struct delegated_inode *delegated)
 {
 	struct vfsmount *mnt = offloadfs_lower_mnt(dir->i_sb);
 	struct dentry *lower;
@@ -122,12 +174,25 @@ static int offloadfs_make(struct inode *dir, struct dentry *dentry,
 		mnt_drop_write(mnt);
 		return PTR_ERR(lower);
 	}
-	lower = offloadfs_create_lower(mnt_idmap(mnt), lower, new, &err);
+	lower = offloadfs_create_lower(mnt_idmap(mnt), lower, new, delegated,
+				       &err);
 	if (!err)
-		err = offloadfs_instantiate(dentry);
+		err = offloadfs_instantiate(dentry, lower);
 	end_creating(lower);
 	mnt_drop_write(mnt);
 	offloadfs_copy_attr(dir);
+	return err;
+}
+
+static int offloadfs_make(struct inode *dir, struct dentry *dentry,
+			  const struct offloadfs_new *new)
+{
+	struct delegated_inode delegated = { };
+	int err;
+
+	do {
+		err = offloadfs_try_make(dir, dentry, new, &delegated);
+	} while (offloadfs_wait_delegated(&delegated, &err));
 	return err;
 }
 
@@ -183,17 +248,14 @@ static int offloadfs_link(struct dentry *old, struct inode *dir,
 	return err;
 }
 
-/*
- * The upper name is dropped, not kept as a negative one: with it goes the
- * reference to a lower file that a network file system has only renamed
- * because it was in use.
- */
-static int offloadfs_remove(struct inode *dir, struct dentry *dentry,
-			    int (*remove)(struct mnt_idmap *, struct inode *,
-					  struct dentry *,
-					  struct delegated_inode *))
+typedef int (*offloadfs_remove_t)(struct mnt_idmap *, struct inode *,
+				  struct dentry *, struct delegated_inode *);
+
+static int offloadfs_try_remove(struct dentry *dentry,
+				offloadfs_remove_t remove,
+				struct delegated_inode *delegated)
 {
-	struct vfsmount *mnt = offloadfs_lower_mnt(dir->i_sb);
+	struct vfsmount *mnt = offloadfs_lower_mnt(dentry->d_sb);
 	struct dentry *lower;
 	int err;
 
@@ -205,9 +267,27 @@ static int offloadfs_remove(struct inode *dir, struct dentry *dentry,
 		mnt_drop_write(mnt);
 		return PTR_ERR(lower);
 	}
-	err = remove(mnt_idmap(mnt), d_inode(lower->d_parent), lower, NULL);
+	err = remove(mnt_idmap(mnt), d_inode(lower->d_parent), lower,
+		     delegated);
 	end_removing(lower);
 	mnt_drop_write(mnt);
+	return err;
+}
+
+/*
+ * The upper name is dropped, not kept as a negative one: with it goes the
+ * reference to a lower file that a network file system has only renamed
+ * because it was in use.
+ */
+static int offloadfs_remove(struct inode *dir, struct dentry *dentry,
+			    offloadfs_remove_t remove)
+{
+	struct delegated_inode delegated = { };
+	int err;
+
+	do {
+		err = offloadfs_try_remove(dentry, remove, &delegated);
+	} while (offloadfs_wait_delegated(&delegated, &err));
 	offloadfs_copy_attr(dir);
 	offloadfs_copy_attr(d_inode(dentry));
 	if (!err)
@@ -225,31 +305,68 @@ static int offloadfs_rmdir(struct inode *dir, struct dentry *dentry)
 	return offloadfs_remove(dir, dentry, vfs_rmdir);
 }
 
-static int offloadfs_rename_lower(struct dentry *old, struct dentry *new,
-				  unsigned int flags)
+/* The new name is one that the lower keeps no dentry of. */
+static int offloadfs_start_renaming_to_name(struct renamedata *rd,
+					    struct dentry *old,
+					    struct dentry *new)
 {
-	struct renamedata rd = {
-		.mnt_idmap	= offloadfs_lower_idmap(old->d_sb),
-		.old_parent	= offloadfs_lower_dentry(old->d_parent),
-		.new_parent	= offloadfs_lower_dentry(new->d_parent),
-		.flags		= flags,
-	};
+	struct qstr name = QSTR_INIT(new->d_name.name, new->d_name.len);
 	int err;
 
-	err = start_renaming_two_dentries(&rd, offloadfs_lower_dentry(old),
+	err = start_renaming_dentry(rd, 0, offloadfs_lower_dentry(old), &name);
+	if (err == -EINVAL && offloadfs_moved(old))
+		return offloadfs_stale(old);
+	if (err || d_really_is_negative(rd->new_dentry))
+		return err;
+	end_renaming(rd);
+	return offloadfs_stale(new);
+}
+
+static int offloadfs_start_renaming(struct renamedata *rd, struct dentry *old,
+				    struct dentry *new)
+{
+	int err;
+
+	if (!offloadfs_lower_dentry(new))
+		return offloadfs_start_renaming_to_name(rd, old, new);
+	err = start_renaming_two_dentries(rd, offloadfs_lower_dentry(old),
 					  offloadfs_lower_dentry(new));
 	if (err == -EINVAL && offloadfs_moved(old))
 		return offloadfs_stale(old);
 	if (err == -EINVAL && offloadfs_moved(new))
 		return offloadfs_stale(new);
+	return err;
+}
+
+static int offloadfs_try_rename(struct dentry *old, struct dentry *new,
+				unsigned int flags,
+				struct delegated_inode *delegated)
+{
+	struct vfsmount *mnt = offloadfs_lower_mnt(old->d_sb);
+	struct renamedata rd = {
+		.mnt_idmap		= mnt_idmap(mnt),
+		.old_parent		= offloadfs_lower_dentry(old->d_parent),
+		.new_parent		= offloadfs_lower_dentry(new->d_parent),
+		.delegated_inode	= delegated,
+		.flags			= flags,
+	};
+	int err;
+
+	err = mnt_want_write(mnt);
 	if (err)
 		return err;
+	err = offloadfs_start_renaming(&rd, old, new);
+	if (err) {
+		mnt_drop_write(mnt);
+		return err;
+	}
 	/* Two links of one file by now: both names would stay. */
 	if (d_inode(rd.old_dentry) == d_inode(rd.new_dentry))
 		err = offloadfs_stale(new);
 	else
 		err = vfs_rename(&rd);
 	end_renaming(&rd);
+	mnt_drop_write(mnt);
 	return err;
 }
 
@@ -257,14 +374,12 @@ static int offloadfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 			    struct dentry *old, struct inode *new_dir,
 			    struct dentry *new, unsigned int flags)
 {
-	struct vfsmount *mnt = offloadfs_lower_mnt(old_dir->i_sb);
+	struct delegated_inode delegated = { };
 	int err;
 
-	err = mnt_want_write(mnt);
-	if (err)
-		return err;
-	err = offloadfs_rename_lower(old, new, flags);
-	mnt_drop_write(mnt);
+	do {
+		err = offloadfs_try_rename(old, new, flags, &delegated);
+	} while (offloadfs_wait_delegated(&delegated, &err));
 
 	offloadfs_copy_attr(old_dir);
 	offloadfs_copy_attr(new_dir);
@@ -359,6 +474,7 @@ const struct file_operations offloadfs_dir_operations = {
 	.flush		= offloadfs_flush,
 	.lock		= offloadfs_lock,
 	.flock		= offloadfs_flock,
+	.setlease	= offloadfs_setlease,
 	.unlocked_ioctl	= offloadfs_ioctl,
 	.compat_ioctl	= offloadfs_compat_ioctl,
 };

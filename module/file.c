@@ -5,7 +5,8 @@
  * The upper file has no pages; private_data is the lower file. A synchronous
  * read or write borrows the caller's kiocb for the lower file; an asynchronous
  * one goes through the backing-file helpers, which keep the two apart until it
- * completes.
+ * completes. Either asks who watches the lower (fanotify) before, and tells
+ * them afterwards.
  *
  * Lock order: the upper sb_writers before the lower one, that before the
  * lower inode's lock. No upper inode lock is taken here.
@@ -158,6 +159,7 @@ int offloadfs_release(struct inode *inode, struct file *file)
 
 	if (file->f_flags & __FMODE_EXEC)
 		exe_file_allow_write_access(lower);
+	offloadfs_end_lease(file);
 	fput(lower);
 	return 0;
 }
@@ -203,7 +205,8 @@ static ssize_t offloadfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 					      iocb->ki_flags, &ctx);
 	if (unlikely(!lower->f_op->read_iter))
 		return -EINVAL;
-	ret = rw_verify_area(READ, lower, &iocb->ki_pos, iov_iter_count(iter));
+	ret = offloadfs_may_access(READ, lower, iocb->ki_pos,
+				   iov_iter_count(iter));
 	if (unlikely(ret))
 		return ret;
 	iocb->ki_filp = lower;
@@ -240,7 +243,8 @@ static ssize_t offloadfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 					       iocb->ki_flags, &ctx);
 	if (unlikely(!lower->f_op->write_iter))
 		return -EINVAL;
-	ret = rw_verify_area(WRITE, lower, &iocb->ki_pos, iov_iter_count(iter));
+	ret = offloadfs_may_access(WRITE, lower, iocb->ki_pos,
+				   iov_iter_count(iter));
 	if (unlikely(ret))
 		return ret;
 	file_start_write(lower);
@@ -374,16 +378,6 @@ static unsigned long offloadfs_get_unmapped_area(struct file *file,
 	if (!lower->f_op->get_unmapped_area)
 		return mm_get_unmapped_area(file, addr, len, pgoff, flags);
 	return lower->f_op->get_unmapped_area(lower, addr, len, pgoff, flags);
-}
-
-/*
- * A lease promises to tell of every other open, and those in the lower do not
- * come by here.
- */
-static int offloadfs_setlease(struct file *file, int arg,
-			      struct file_lease **lease, void **priv)
-{
-	return -EINVAL;
 }
 
 static long offloadfs_fallocate(struct file *file, int mode, loff_t offset,

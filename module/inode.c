@@ -19,7 +19,8 @@
 #include "offloadfs.h"
 
 /* Lower flags that the VFS has to see on the upper inode as well. */
-#define OFFLOADFS_LOWER_FLAGS	(S_SYNC | S_DIRSYNC | S_APPEND | S_IMMUTABLE)
+#define OFFLOADFS_LOWER_FLAGS \
+	(S_SYNC | S_DIRSYNC | S_APPEND | S_IMMUTABLE | S_CASEFOLD)
 
 /* Who removes the file waits for its lock, and others for the directory's. */
 #define OFFLOADFS_LOCKED_TIME	(5 * HZ)
@@ -290,7 +291,22 @@ static unsigned int offloadfs_kill_privs(struct mnt_idmap *idmap,
 	return kill ? kill | ATTR_FORCE : 0;
 }
 
-static int offloadfs_change_lower(struct dentry *dentry, struct iattr *attr)
+/* A size changes once nobody relies on it: path-wise, no open has seen to it. */
+static int offloadfs_start_resize(struct inode *inode, unsigned int valid)
+{
+	int err;
+
+	err = get_write_access(inode);
+	if (err || valid & ATTR_FILE)
+		return err;
+	err = break_lease(inode, O_WRONLY);
+	if (err)
+		put_write_access(inode);
+	return err;
+}
+
+static int offloadfs_change_lower(struct dentry *dentry, struct iattr *attr,
+				  struct delegated_inode *delegated)
 {
 	struct mnt_idmap *idmap = offloadfs_lower_idmap(dentry->d_sb);
 	struct dentry *lower = offloadfs_lower_dentry(dentry);
@@ -298,21 +314,33 @@ static int offloadfs_change_lower(struct dentry *dentry, struct iattr *attr)
 	int err;
 
 	if (attr->ia_valid & ATTR_SIZE) {
-		err = get_write_access(inode);
+		err = offloadfs_start_resize(inode, attr->ia_valid);
 		if (err)
 			return err;
-		if (!(attr->ia_valid & ATTR_FILE))
-			err = break_lease(inode, O_WRONLY);
-		if (err)
-			goto out;
 	}
 	inode_lock(inode);
 	attr->ia_valid |= offloadfs_kill_privs(idmap, lower, attr->ia_valid);
-	err = notify_change(idmap, lower, attr, NULL);
+	err = notify_change(idmap, lower, attr, delegated);
 	inode_unlock(inode);
-out:
 	if (attr->ia_valid & ATTR_SIZE)
 		put_write_access(inode);
+	return err;
+}
+
+static int offloadfs_try_setattr(struct dentry *dentry,
+				 const struct iattr *attr,
+				 struct delegated_inode *delegated)
+{
+	struct vfsmount *mnt = offloadfs_lower_mnt(dentry->d_sb);
+	struct iattr lower_attr;
+	int err;
+
+	offloadfs_lower_iattr(&lower_attr, attr);
+	err = mnt_want_write(mnt);
+	if (err)
+		return err;
+	err = offloadfs_change_lower(dentry, &lower_attr, delegated);
+	mnt_drop_write(mnt);
 	return err;
 }
 
@@ -328,22 +356,18 @@ out:
 int offloadfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		      struct iattr *attr)
 {
-	struct vfsmount *mnt = offloadfs_lower_mnt(dentry->d_sb);
-	struct iattr lower_attr;
+	struct delegated_inode delegated = { };
 	int err;
 
-	offloadfs_lower_iattr(&lower_attr, attr);
 	if (attr->ia_valid & ATTR_SIZE) {
 		err = offloadfs_settle(offloadfs_lower_inode(d_inode(dentry)),
 				       OFFLOADFS_LOCKED_TIME);
 		if (err)
 			return err;
 	}
-	err = mnt_want_write(mnt);
-	if (err)
-		return err;
-	err = offloadfs_change_lower(dentry, &lower_attr);
-	mnt_drop_write(mnt);
+	do {
+		err = offloadfs_try_setattr(dentry, attr, &delegated);
+	} while (offloadfs_wait_delegated(&delegated, &err));
 	offloadfs_copy_attr(d_inode(dentry));
 	return err;
 }
@@ -375,9 +399,6 @@ int offloadfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 	struct vfsmount *mnt = offloadfs_lower_mnt(dentry->d_sb);
 	int err;
 
-	/* Shown are case-sensitive directories only (offloadfs_lookup()). */
-	if (fa->flags_valid && fa->flags & FS_CASEFOLD_FL)
-		return -EOPNOTSUPP;
 	err = mnt_want_write(mnt);
 	if (err)
 		return err;

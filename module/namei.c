@@ -8,6 +8,11 @@
  * dentry. The lower may rename, remove or create below us at any time: an
  * upper dentry is good as long as its lower one still has its name, parent
  * and inode.
+ *
+ * An unused name that the lower does not cache, as in a case-insensitive
+ * directory, is not cached here either: its dentry has no lower one before it
+ * is used. In such a directory the upper's dentries are compared as the
+ * lower's are, so that a lower dentry has one upper dentry, too.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -173,7 +178,7 @@ static int offloadfs_d_weak_revalidate(struct dentry *dentry,
 	return lower->d_op->d_weak_revalidate(lower, flags);
 }
 
-const struct dentry_operations offloadfs_dentry_operations = {
+static const struct dentry_operations offloadfs_dentry_operations = {
 	.d_revalidate		= offloadfs_d_revalidate,
 	.d_weak_revalidate	= offloadfs_d_weak_revalidate,
 	.d_delete		= offloadfs_d_delete,
@@ -181,15 +186,46 @@ const struct dentry_operations offloadfs_dentry_operations = {
 	.d_release		= offloadfs_d_release,
 };
 
-/* A lower object that the upper cannot show as what it is. */
-static int offloadfs_check_found(const struct dentry *lower,
-				 const struct inode *inode)
+#if IS_ENABLED(CONFIG_UNICODE)
+static const struct dentry_operations offloadfs_ci_dentry_operations = {
+	.d_hash			= generic_ci_d_hash,
+	.d_compare		= generic_ci_d_compare,
+	.d_revalidate		= offloadfs_d_revalidate,
+	.d_weak_revalidate	= offloadfs_d_weak_revalidate,
+	.d_delete		= offloadfs_d_delete,
+	.d_init			= offloadfs_d_init,
+	.d_release		= offloadfs_d_release,
+};
+
+/* The encoding belongs to the lower super block, which outlives the upper. */
+static const struct dentry_operations *
+offloadfs_inherit_encoding(struct super_block *sb,
+			   const struct super_block *lower)
 {
-	if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
-		return -EREMOTE;
-	if (IS_CASEFOLDED(inode))
-		return -EOPNOTSUPP;
-	return 0;
+	if (!lower->s_encoding)
+		return &offloadfs_dentry_operations;
+	sb->s_encoding = lower->s_encoding;
+	sb->s_encoding_flags = lower->s_encoding_flags;
+	return &offloadfs_ci_dentry_operations;
+}
+#else
+static const struct dentry_operations *
+offloadfs_inherit_encoding(struct super_block *sb,
+			   const struct super_block *lower)
+{
+	return &offloadfs_dentry_operations;
+}
+#endif
+
+/**
+ * offloadfs_set_dentry_operations - choose them by what the lower can
+ * @sb: upper super block, without a dentry yet
+ * @lower: lower super block
+ */
+void offloadfs_set_dentry_operations(struct super_block *sb,
+				     const struct super_block *lower)
+{
+	set_default_d_op(sb, offloadfs_inherit_encoding(sb, lower));
 }
 
 /**
@@ -200,8 +236,8 @@ static int offloadfs_check_found(const struct dentry *lower,
  *
  * Context: @dir is locked, shared at least; the caller's credentials count.
  * Return: NULL, another dentry of the same directory, or an ERR_PTR():
- * -EREMOTE for what the lower would mount on access, -EOPNOTSUPP for a
- * case-insensitive directory, or what the lower's lookup says.
+ * -EREMOTE for what the lower would mount on access, or what the lower's
+ * lookup says.
  */
 struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 				unsigned int flags)
@@ -209,20 +245,22 @@ struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 	struct qstr name = QSTR_INIT(dentry->d_name.name, dentry->d_name.len);
 	struct inode *lower_inode, *inode = NULL;
 	struct dentry *lower;
-	int err;
 
 	lower = lookup_one_unlocked(offloadfs_lower_idmap(dir->i_sb), &name,
 				    offloadfs_lower_dentry(dentry->d_parent));
 	if (IS_ERR(lower))
 		return lower;
-	offloadfs_set_lower_dentry(dentry, lower);
 
 	/* Nothing locks the lower: it may become positive at any moment. */
 	lower_inode = READ_ONCE(lower->d_inode);
+	if (!lower_inode && d_unhashed(lower)) {
+		dput(lower);
+		return NULL;
+	}
+	offloadfs_set_lower_dentry(dentry, lower);
 	if (lower_inode) {
-		err = offloadfs_check_found(lower, lower_inode);
-		if (err)
-			return ERR_PTR(err);
+		if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
+			return ERR_PTR(-EREMOTE);
 		inode = offloadfs_iget(dir->i_sb, lower_inode);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);

@@ -589,6 +589,15 @@ static void offloadfs_finish(struct offloadfs_copy *c)
 	offloadfs_copy_attr(file_inode(c->out));
 }
 
+/* Not every way to copy asks who watches the lower files. */
+static int offloadfs_may_copy(struct offloadfs_copy *c, loff_t pos_in,
+			      loff_t pos_out, loff_t len)
+{
+	int err = offloadfs_may_access(READ, c->req.src, pos_in, len);
+
+	return err ?: offloadfs_may_access(WRITE, c->req.dst, pos_out, len);
+}
+
 /*
  * Copy until LEN is done, the source ends, a signal kills the task or an error
  * comes. Returns what was copied, or the error if that is nothing.
@@ -597,8 +606,11 @@ static ssize_t offloadfs_copy_loop(struct offloadfs_copy *c, loff_t pos_in,
 				   loff_t pos_out, loff_t len)
 {
 	loff_t done = 0;
-	ssize_t ret = 0;
+	ssize_t ret;
 
+	ret = offloadfs_may_copy(c, pos_in, pos_out, len);
+	if (ret)
+		return ret;
 	while (offloadfs_next(c, pos_in + done, pos_out + done, len - done)) {
 		if (!done) {
 			c->refusal = offloadfs_refusal(c);

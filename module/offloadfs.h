@@ -12,6 +12,7 @@
 #include <linux/completion.h>
 #include <linux/errseq.h>
 #include <linux/exportfs.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_parser.h>
 #include <linux/kobject.h>
@@ -125,6 +126,8 @@ struct offloadfs_kobj {
  * @obtain_lock: one dentry at a time is made from a file handle
  * @obtain_task: who does that
  * @obtain_lower: the lower dentry that it is for
+ * @leases_lock: guards @leases
+ * @leases: struct offloadfs_lease of the files that have, or had, a lease
  * @wb_err_lock: guards @wb_err
  * @wb_err: how far the lower's write-back errors were reported by syncfs(2)
  * @top_kobj: directory in /sys/fs/offloadfs
@@ -149,6 +152,8 @@ struct offloadfs_sb {
 	struct mutex obtain_lock;
 	struct task_struct *obtain_task;
 	struct dentry *obtain_lower;
+	spinlock_t leases_lock;
+	struct list_head leases;
 	spinlock_t wb_err_lock;
 	errseq_t wb_err;
 	struct offloadfs_kobj top_kobj;
@@ -222,6 +227,15 @@ static inline struct file *offloadfs_data_file(const struct file *file)
 	return lower;
 }
 
+/* Who watches the lower (fanotify) may have a say, or have to bring the data. */
+static inline int offloadfs_may_access(int what, struct file *lower,
+				       loff_t pos, size_t len)
+{
+	if (likely(!FMODE_FSNOTIFY_HSM(lower->f_mode)))
+		return 0;
+	return rw_verify_area(what, lower, &pos, min_t(size_t, len, MAX_RW_COUNT));
+}
+
 static inline struct vfsmount *offloadfs_lower_mnt(const struct super_block *sb)
 {
 	return offloadfs_sb(sb)->lower.mnt;
@@ -262,7 +276,8 @@ void offloadfs_free_options(struct list_head *options);
 int offloadfs_create_backends(struct super_block *sb, struct fs_context *fc);
 
 /* namei.c */
-extern const struct dentry_operations offloadfs_dentry_operations;
+void offloadfs_set_dentry_operations(struct super_block *sb,
+				     const struct super_block *lower);
 struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 				unsigned int flags);
 void offloadfs_set_lower_dentry(struct dentry *dentry, struct dentry *lower);
@@ -288,6 +303,7 @@ int offloadfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
 /* dir.c */
 extern const struct inode_operations offloadfs_dir_inode_operations;
 extern const struct file_operations offloadfs_dir_operations;
+bool offloadfs_wait_delegated(struct delegated_inode *delegated, int *err);
 
 /* xattr.c */
 extern const struct xattr_handler * const offloadfs_xattr_handlers[];
@@ -321,6 +337,11 @@ long offloadfs_compat_ioctl(struct file *file, unsigned int cmd,
 int offloadfs_flush(struct file *file, fl_owner_t id);
 int offloadfs_lock(struct file *file, int cmd, struct file_lock *fl);
 int offloadfs_flock(struct file *file, int cmd, struct file_lock *fl);
+
+/* leases.c */
+int offloadfs_setlease(struct file *file, int arg, struct file_lease **lease,
+		       void **priv);
+void offloadfs_end_lease(struct file *file);
 
 /* splice.c */
 ssize_t offloadfs_splice_read(struct file *in, loff_t *ppos,

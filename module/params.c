@@ -290,6 +290,8 @@ static int offloadfs_get_tree(struct fs_context *fc)
 	osb = kzalloc(sizeof(*osb), GFP_KERNEL);
 	if (!osb)
 		return -ENOMEM;
+	spin_lock_init(&osb->leases_lock);
+	INIT_LIST_HEAD(&osb->leases);
 	spin_lock_init(&osb->wb_err_lock);
 	mutex_init(&osb->obtain_lock);
 	INIT_LIST_HEAD(&osb->options);

@@ -154,7 +154,7 @@ static void offloadfs_inherit(struct super_block *sb, const struct path *lower)
 	sb->s_time_min = lower_sb->s_time_min;
 	sb->s_time_max = lower_sb->s_time_max;
 	sb->s_flags |= lower_sb->s_flags & (SB_POSIXACL | SB_SYNCHRONOUS);
-	sb->s_iflags |= lower_sb->s_iflags & SB_I_NOUMASK;
+	sb->s_iflags |= lower_sb->s_iflags & (SB_I_NOUMASK | SB_I_ALLOW_HSM);
 	super_set_uuid(sb, lower_sb->s_uuid.b, lower_sb->s_uuid_len);
 	if (sb_rdonly(lower_sb) || (lower->mnt->mnt_flags & MNT_READONLY))
 		sb->s_flags |= SB_RDONLY;
@@ -195,11 +195,6 @@ static int offloadfs_check_lower(struct fs_context *fc, const struct path *path)
 	}
 	if (is_idmapped_mnt(path->mnt)) {
 		errorfc(fc, "%s: idmapped mounts are not supported", fc->source);
-		return -EOPNOTSUPP;
-	}
-	if (IS_CASEFOLDED(d_inode(path->dentry))) {
-		errorfc(fc, "%s: case-insensitive directories are not supported",
-			fc->source);
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -306,7 +301,7 @@ int offloadfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	offloadfs_set_lock_classes(sb);
 	super_set_sysfs_name_generic(sb, "%u:%u", MAJOR(sb->s_dev),
 				     MINOR(sb->s_dev));
-	set_default_d_op(sb, &offloadfs_dentry_operations);
+	offloadfs_set_dentry_operations(sb, osb->lower.mnt->mnt_sb);
 	offloadfs_inherit(sb, &osb->lower);
 	offloadfs_export_init(sb);
 

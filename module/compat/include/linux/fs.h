@@ -45,6 +45,19 @@
 #define exe_file_allow_write_access	allow_write_access
 #endif
 
+/* 6.14. Older ones tell nobody before contents are used, but for who decides. */
+#ifndef SB_I_ALLOW_HSM
+#define SB_I_ALLOW_HSM		0
+#endif
+
+/* 6.14: a file's mode says whether someone does; before, it was less exact. */
+#ifdef FMODE_FSNOTIFY_PERM
+#undef FMODE_FSNOTIFY_HSM
+#define FMODE_FSNOTIFY_HSM	FMODE_FSNOTIFY_PERM
+#elif !defined(FMODE_FSNOTIFY_HSM)
+#define FMODE_FSNOTIFY_HSM(mode)	true
+#endif
+
 /* 6.11 */
 #ifndef FMODE_CAN_ATOMIC_WRITE
 #define FMODE_CAN_ATOMIC_WRITE	0
@@ -96,21 +109,46 @@ static inline void set_default_d_op(struct super_block *sb,
 #endif
 
 /*
- * What changes a directory got a place for a delegated inode, and lost what
- * it can tell by itself. Nobody here waits for delegations to be returned.
+ * 6.19: a structure of its own for an inode that is delegated, and a place for
+ * it in all that changes a directory. Before, a new name needed none.
  */
-struct delegated_inode;
-
-/* 6.19: a structure of its own for what was an inode. */
 #ifndef COMPAT_HAVE_DELEGATED_INODE
+struct delegated_inode {
+	struct inode *di_inode;
+};
+
+static inline struct inode **compat_delegated(struct delegated_inode *delegated)
+{
+	return delegated ? &delegated->di_inode : NULL;
+}
+
 static inline int compat_vfs_unlink(struct mnt_idmap *idmap, struct inode *dir,
 				    struct dentry *dentry,
 				    struct delegated_inode *delegated)
 {
-	return vfs_unlink(idmap, dir, dentry, NULL);
+	return vfs_unlink(idmap, dir, dentry, compat_delegated(delegated));
+}
+
+static inline int compat_vfs_link(struct dentry *old, struct mnt_idmap *idmap,
+				  struct inode *dir, struct dentry *dentry,
+				  struct delegated_inode *delegated)
+{
+	return vfs_link(old, idmap, dir, dentry, compat_delegated(delegated));
+}
+
+static inline int compat_notify_change(struct mnt_idmap *idmap,
+				       struct dentry *dentry,
+				       struct iattr *attr,
+				       struct delegated_inode *delegated)
+{
+	return notify_change(idmap, dentry, attr, compat_delegated(delegated));
 }
 
 #define vfs_unlink		compat_vfs_unlink
+#define vfs_link		compat_vfs_link
+#define notify_change		compat_notify_change
+#else
+#define compat_delegated(delegated)	(delegated)
 #endif
 
 /* 7.0 */
@@ -198,6 +236,16 @@ int (offloadfs_set_acl)(struct mnt_idmap *idmap, struct inode *inode,
 			struct posix_acl *acl, int type);
 #endif
 
+/* Exported by 6.13; see compat/casefold.c. */
+#ifndef COMPAT_HAVE_GENERIC_CI_D_HASH
+#define generic_ci_d_hash	compat_ci_d_hash
+#define generic_ci_d_compare	compat_ci_d_compare
+
+int compat_ci_d_hash(const struct dentry *dentry, struct qstr *name);
+int compat_ci_d_compare(const struct dentry *dentry, unsigned int len,
+			const char *str, const struct qstr *name);
+#endif
+
 /* Exported by 6.8. */
 #ifndef COMPAT_HAVE_GENERIC_WRITE_CHECK_LIMITS
 static inline int compat_write_check_limits(struct file *file, loff_t pos,
@@ -232,6 +280,7 @@ struct compat_renamedata {
 	struct dentry *old_dentry;
 	struct dentry *new_parent;
 	struct dentry *new_dentry;
+	struct delegated_inode *delegated_inode;
 	unsigned int flags;
 };
 
@@ -249,6 +298,7 @@ static inline int compat_vfs_rename(struct compat_renamedata *rd)
 		.old_dentry	= rd->old_dentry,
 		.new_dir	= d_inode(rd->new_parent),
 		.new_dentry	= rd->new_dentry,
+		.delegated_inode = compat_delegated(rd->delegated_inode),
 		.flags		= rd->flags,
 	};
 

@@ -112,7 +112,7 @@ static inline struct dentry *compat_mkdir(struct mnt_idmap *idmap,
 	err = vfs_mkdir(idmap, dir, dentry, mode);
 	if (err)
 		made = ERR_PTR(err);
-	else if (d_unhashed(dentry))
+	else if (d_unhashed(dentry) && d_really_is_negative(dentry))
 		made = compat_lookup_made(idmap, dentry);
 	if (made != dentry)
 		dput(dentry);
@@ -154,6 +154,19 @@ static inline int compat_start_dirop(struct dentry *parent,
 		return 0;
 	inode_unlock(d_inode(parent));
 	return -EINVAL;
+}
+
+static inline struct dentry *start_creating(struct mnt_idmap *idmap,
+					    struct dentry *parent,
+					    struct qstr *name)
+{
+	struct dentry *child;
+
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	child = lookup_one(idmap, name->name, parent, name->len);
+	if (IS_ERR(child))
+		inode_unlock(d_inode(parent));
+	return child;
 }
 
 static inline struct dentry *start_creating_dentry(struct dentry *parent,
@@ -225,6 +238,45 @@ static inline int start_renaming_two_dentries(struct renamedata *rd,
 	rd->old_parent = dget(old_dentry->d_parent);
 	return 0;
 
+out_unlock:
+	unlock_rename(old_dentry->d_parent, rd->new_parent);
+	return err;
+}
+
+static inline int start_renaming_dentry(struct renamedata *rd,
+					int lookup_flags,
+					struct dentry *old_dentry,
+					struct qstr *new_last)
+{
+	struct dentry *trap = lock_rename_child(old_dentry, rd->new_parent);
+	struct dentry *new_dentry;
+	int err = -EINVAL;
+
+	if (IS_ERR(trap))
+		return PTR_ERR(trap);
+	if (d_unhashed(old_dentry) ||
+	    (rd->old_parent && rd->old_parent != old_dentry->d_parent) ||
+	    old_dentry == trap)
+		goto out_unlock;
+	new_dentry = lookup_one(rd->mnt_idmap, new_last->name, rd->new_parent,
+				new_last->len);
+	err = PTR_ERR_OR_ZERO(new_dentry);
+	if (err)
+		goto out_unlock;
+	if (new_dentry == trap)
+		err = (rd->flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
+	else if (d_is_positive(new_dentry) && (rd->flags & RENAME_NOREPLACE))
+		err = -EEXIST;
+	if (err)
+		goto out_dput;
+
+	rd->old_dentry = dget(old_dentry);
+	rd->new_dentry = new_dentry;
+	rd->old_parent = dget(old_dentry->d_parent);
+	return 0;
+
+out_dput:
+	dput(new_dentry);
 out_unlock:
 	unlock_rename(old_dentry->d_parent, rd->new_parent);
 	return err;
