@@ -56,10 +56,10 @@ static bool offloadfs_owner_differs(const struct inode *inode,
 	if (likely(!is_idmapped_mnt(mnt)))
 		return !uid_eq(inode->i_uid, lower->i_uid) ||
 		       !gid_eq(inode->i_gid, lower->i_gid);
-	return !vfsuid_eq_kuid(i_uid_into_vfsuid(mnt_idmap(mnt), lower),
-			       inode->i_uid) ||
-	       !vfsgid_eq_kgid(i_gid_into_vfsgid(mnt_idmap(mnt), lower),
-			       inode->i_gid);
+	return !uid_eq(vfsuid_into_kuid(i_uid_into_vfsuid(mnt_idmap(mnt), lower)),
+		       inode->i_uid) ||
+	       !gid_eq(vfsgid_into_kgid(i_gid_into_vfsgid(mnt_idmap(mnt), lower)),
+		       inode->i_gid);
 }
 
 /* What is equal to the lower's is what it was made from. */

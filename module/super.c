@@ -131,6 +131,37 @@ static void offloadfs_umount_begin(struct super_block *sb)
 			b->ops->abort(b->priv);
 }
 
+/*
+ * Freezing a mount freezes the lower, as with a bind mount, and from either
+ * side it is thawed: there is nothing of our own to hold still. When it is the
+ * kernel that freezes all file systems, the lower has its turn anyway.
+ */
+static int offloadfs_freeze_super(struct super_block *sb,
+				  enum freeze_holder who, const void *owner)
+{
+	struct super_block *lower = offloadfs_lower_mnt(sb)->mnt_sb;
+
+	if (!(who & FREEZE_HOLDER_USERSPACE))
+		return -EOPNOTSUPP;
+	if (lower->s_op->freeze_super)
+		return lower->s_op->freeze_super(lower, who, owner);
+	if (!lower->s_op->freeze_fs)
+		return -EOPNOTSUPP;
+	return freeze_super(lower, who, owner);
+}
+
+static int offloadfs_thaw_super(struct super_block *sb, enum freeze_holder who,
+				const void *owner)
+{
+	struct super_block *lower = offloadfs_lower_mnt(sb)->mnt_sb;
+
+	if (!(who & FREEZE_HOLDER_USERSPACE))
+		return -EINVAL;
+	if (lower->s_op->thaw_super)
+		return lower->s_op->thaw_super(lower, who, owner);
+	return thaw_super(lower, who, owner);
+}
+
 static const struct super_operations offloadfs_super_operations = {
 	.alloc_inode	= offloadfs_alloc_inode,
 	.free_inode	= offloadfs_free_inode,
@@ -139,6 +170,8 @@ static const struct super_operations offloadfs_super_operations = {
 	.statfs		= offloadfs_statfs,
 	.sync_fs	= offloadfs_sync_fs,
 	.umount_begin	= offloadfs_umount_begin,
+	.freeze_super	= offloadfs_freeze_super,
+	.thaw_super	= offloadfs_thaw_super,
 	.show_options	= offloadfs_show_options,
 };
 
@@ -192,10 +225,6 @@ static int offloadfs_check_lower(struct fs_context *fc, const struct path *path)
 		errorfc(fc, "%s: too many file systems are stacked there already, or it cannot be stacked on",
 			fc->source);
 		return -ELOOP;
-	}
-	if (is_idmapped_mnt(path->mnt)) {
-		errorfc(fc, "%s: idmapped mounts are not supported", fc->source);
-		return -EOPNOTSUPP;
 	}
 	return 0;
 }

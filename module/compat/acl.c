@@ -20,22 +20,26 @@
  * @dentry: whose
  * @name: attribute that holds it
  *
+ * The ids are the file system's: as with the newest kernel's, it is for the
+ * caller to map them.
+ *
  * Return: the ACL, or an ERR_PTR(), -ENODATA without one.
  */
 struct posix_acl *vfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 			      const char *name)
 {
+	struct mnt_idmap *no_idmap = i_user_ns(d_inode(dentry));
 	struct posix_acl *acl;
 	ssize_t size;
 	void *value;
 
-	size = vfs_getxattr(idmap, dentry, name, NULL, 0);
+	size = vfs_getxattr(no_idmap, dentry, name, NULL, 0);
 	if (size <= 0)
 		return ERR_PTR(size ?: -ENODATA);
 	value = kmalloc(size, GFP_KERNEL);
 	if (!value)
 		return ERR_PTR(-ENOMEM);
-	size = vfs_getxattr(idmap, dentry, name, value, size);
+	size = vfs_getxattr(no_idmap, dentry, name, value, size);
 	acl = size > 0 ? posix_acl_from_xattr(&init_user_ns, value, size) :
 			 ERR_PTR(size);
 	kfree(value);

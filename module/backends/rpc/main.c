@@ -234,6 +234,10 @@ static int offloadfs_rpc_ready(void *priv, struct fs_context *fc)
 	case OVERLAYFS_SUPER_MAGIC:
 		return invalfc(fc, "backend rpc cannot see what a stacked file system has not written yet: mount it on what that one is on");
 	}
+	if (is_idmapped_mnt(mount->lower.mnt)) {
+		errorfc(fc, "backend rpc: the server does not know the users of an idmapped mount");
+		return -EOPNOTSUPP;
+	}
 	err = offloadfs_rpc_parse_server(fc, mount->server_name, &address);
 	if (err)
 		return err;

@@ -246,6 +246,44 @@ int compat_ci_d_compare(const struct dentry *dentry, unsigned int len,
 			const char *str, const struct qstr *name);
 #endif
 
+/*
+ * 6.6 tells who wants to freeze, 6.16 on whose behalf. The macros drop what is
+ * too much from calls of the functions and of the operations alike.
+ */
+#ifndef COMPAT_HAVE_FREEZE_OWNER
+#ifdef COMPAT_HAVE_FREEZE_HOLDER
+#define freeze_super(sb, who, owner)	freeze_super(sb, who)
+#define thaw_super(sb, who, owner)	thaw_super(sb, who)
+#define compat_freeze_op(name)						\
+	static int (name)(struct super_block *sb, enum freeze_holder who) \
+	{								\
+		return name##_owner(sb, who, NULL);			\
+	}
+#else
+enum freeze_holder {
+	FREEZE_HOLDER_KERNEL	= 1 << 0,
+	FREEZE_HOLDER_USERSPACE	= 1 << 1,
+};
+
+#define freeze_super(sb, who, owner)	freeze_super(sb)
+#define thaw_super(sb, who, owner)	thaw_super(sb)
+#define compat_freeze_op(name)						\
+	static int (name)(struct super_block *sb)			\
+	{								\
+		return name##_owner(sb, FREEZE_HOLDER_USERSPACE, NULL);	\
+	}
+#endif
+
+#define offloadfs_freeze_super(...)					\
+	offloadfs_freeze_super_owner(__VA_ARGS__);			\
+	compat_freeze_op(offloadfs_freeze_super)			\
+	static int offloadfs_freeze_super_owner(__VA_ARGS__)
+#define offloadfs_thaw_super(...)					\
+	offloadfs_thaw_super_owner(__VA_ARGS__);			\
+	compat_freeze_op(offloadfs_thaw_super)				\
+	static int offloadfs_thaw_super_owner(__VA_ARGS__)
+#endif
+
 /* Exported by 6.8. */
 #ifndef COMPAT_HAVE_GENERIC_WRITE_CHECK_LIMITS
 static inline int compat_write_check_limits(struct file *file, loff_t pos,
