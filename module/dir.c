@@ -17,6 +17,7 @@
 #include <linux/cred.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include "offloadfs.h"
@@ -248,6 +249,25 @@ static int offloadfs_link(struct dentry *old, struct inode *dir,
 	return err;
 }
 
+/*
+ * NFS first renames a file that is in use, as any is that has an upper name. If
+ * it cannot do that it calls the file busy, also when the reason is a directory
+ * that the server has removed: then have that one looked up again.
+ */
+static int offloadfs_check_busy(struct dentry *dir)
+{
+	struct path lower = offloadfs_lower_path(dir);
+	struct kstat stat;
+	int err;
+
+	if (lower.mnt->mnt_sb->s_magic != NFS_SUPER_MAGIC)
+		return -EBUSY;
+	err = vfs_getattr_nosec(&lower, &stat, STATX_NLINK, AT_STATX_FORCE_SYNC);
+	if (err == -ESTALE || (!err && !stat.nlink))
+		return -ESTALE;
+	return -EBUSY;
+}
+
 typedef int (*offloadfs_remove_t)(struct mnt_idmap *, struct inode *,
 				  struct dentry *, struct delegated_inode *);
 
@@ -292,6 +312,8 @@ static int offloadfs_remove(struct inode *dir, struct dentry *dentry,
 	offloadfs_copy_attr(d_inode(dentry));
 	if (!err)
 		d_drop(dentry);
+	if (err == -EBUSY)
+		return offloadfs_check_busy(dentry->d_parent);
 	return err;
 }
 

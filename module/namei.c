@@ -3,8 +3,8 @@
  * offloadfs - names: looking them up in the lower, and finding out when what
  * was found has changed there.
  *
- * Every upper dentry, negative ones included, pins the lower dentry that it
- * was looked up as, in d_fsdata. It is set once, before anyone else sees the
+ * Every hashed upper dentry, negative ones included, pins the lower dentry that
+ * it was looked up as, in d_fsdata. It is set once, before anyone else sees the
  * dentry. The lower may rename, remove or create below us at any time: an
  * upper dentry is good as long as its lower one still has its name, parent
  * and inode.
@@ -228,6 +228,17 @@ void offloadfs_set_dentry_operations(struct super_block *sb,
 	set_default_d_op(sb, offloadfs_inherit_encoding(sb, lower));
 }
 
+/*
+ * A name that must not be there yet. If the lower's directory is out of date,
+ * the VFS starts again when the creation says so, but not when the lookup does:
+ * network file systems do without the latter. The dentry stays unhashed, and
+ * without a lower one.
+ */
+static bool offloadfs_is_for_creation(unsigned int flags)
+{
+	return (flags & (LOOKUP_EXCL | LOOKUP_RENAME_TARGET)) == LOOKUP_EXCL;
+}
+
 /**
  * offloadfs_lookup - ->lookup
  * @dir: upper directory
@@ -248,6 +259,8 @@ struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 
 	lower = lookup_one_unlocked(offloadfs_lower_idmap(dir->i_sb), &name,
 				    offloadfs_lower_dentry(dentry->d_parent));
+	if (lower == ERR_PTR(-ESTALE) && offloadfs_is_for_creation(flags))
+		return NULL;
 	if (IS_ERR(lower))
 		return lower;
 

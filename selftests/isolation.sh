@@ -129,7 +129,7 @@ propagation() {
 	ls shared/m slave/m
 	umount slave peer shared
 }
-mount_bind() { mount --bind "$1" "$2"; }
+mount_bm() { mount --bind "$1" "$2"; }
 mount_up() { omount "$1" "$2"; }
 t_propagation() { setup; same propagation; }
 
@@ -195,7 +195,7 @@ container() {
 	cp /bin/cat "$1/suid"
 	chmod 4755 "$1/suid"
 	in_container sh -c "
-		cd $1/d
+		cd -P $1/d
 		umask 022
 		touch mine; mkdir dir; ln -s x link; mkfifo fifo
 		chown 5:6 mine; chown -h 7 link
@@ -297,7 +297,7 @@ root_squash() {
 	make_lower xfs server
 	mkdir -m 777 server/dir
 	serve_nfs server/dir
-	trap 'umount bind up; umount low; stop_nfs' EXIT
+	trap 'umount bm up; umount low; stop_nfs' EXIT
 	sed -i s/no_root_squash/root_squash/ /etc/exports
 	exportfs -ra
 	mount_nfs "$1" server/dir low

@@ -4,11 +4,11 @@
 # Scenarios that are played on a bind mount and on an offloadfs mount of two
 # directories of one file system, and have to print the same.
 
-# parity_dirs DIR: "bind" and "up" over two new directories of DIR.
+# parity_dirs DIR: "bm" and "up" over two new directories of DIR.
 parity_dirs() {
-	mkdir -p "$1/a" "$1/b" bind
+	mkdir -p "$1/a" "$1/b" bm
 	chmod 755 .
-	mount --bind "$1/a" bind
+	mount --bind "$1/a" bm
 	omount "$1/b" up
 }
 
@@ -25,11 +25,11 @@ said() {
 # (in DIR, "low" if it is not named).
 same() {
 	local below=${2:-low}
-	said bind "$1" "$below/a"
+	said bm "$1" "$below/a"
 	said up "$1" "$below/b"
-	[ -z "${OFFLOADFS_VERBOSE:-}" ] || sed 's/^/# /' said.bind
-	[ -s said.bind ] || fail "$1: nothing was said"
-	diff said.bind said.up | sed 's/^/# /' >differs
+	[ -z "${OFFLOADFS_VERBOSE:-}" ] || sed 's/^/# /' said.bm
+	[ -s said.bm ] || fail "$1: nothing was said"
+	diff said.bm said.up | sed 's/^/# /' >differs
 	[ ! -s differs ] || { cat differs; fail "$1: not as on a bind mount (<)"; }
 }
 
