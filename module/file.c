@@ -191,6 +191,48 @@ struct file *offloadfs_sync_flags(const struct file *file, struct file *lower)
 	return lower;
 }
 
+/*
+ * Files of the kernel's own (tracefs, debugfs) may know of user memory only.
+ * Each part of the program's vector is one call, as the VFS does it.
+ */
+static ssize_t offloadfs_plain_rw(struct file *lower, struct iov_iter *iter,
+				  loff_t *pos, bool write)
+{
+	ssize_t n, ret = 0;
+
+	if (!user_backed_iter(iter) ||
+	    (write ? !lower->f_op->write : !lower->f_op->read))
+		return -EINVAL;
+	while (iov_iter_count(iter)) {
+		void __user *buf = iter_iov_addr(iter);
+		size_t len = iter_iov_len(iter);
+
+		n = write ? lower->f_op->write(lower, buf, len, pos) :
+			    lower->f_op->read(lower, buf, len, pos);
+		if (n < 0)
+			return ret ?: n;
+		ret += n;
+		if (n != len)
+			break;
+		iov_iter_advance(iter, n);
+	}
+	return ret;
+}
+
+static ssize_t offloadfs_plain_write(struct file *file, struct file *lower,
+				     struct iov_iter *iter, loff_t *pos)
+{
+	ssize_t ret;
+
+	file_start_write(lower);
+	ret = offloadfs_plain_rw(lower, iter, pos, true);
+	if (ret > 0)
+		fsnotify_modify(lower);
+	file_end_write(lower);
+	offloadfs_copy_attr(file_inode(file));
+	return ret;
+}
+
 static ssize_t offloadfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
@@ -200,11 +242,15 @@ static ssize_t offloadfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 	if (IS_ERR(lower))
 		return PTR_ERR(lower);
+	if (unlikely(!lower->f_op->read_iter)) {
+		ret = offloadfs_plain_rw(lower, iter, &iocb->ki_pos, false);
+		if (ret > 0)
+			fsnotify_access(lower);
+		return ret;
+	}
 	if (!is_sync_kiocb(iocb))
 		return backing_file_read_iter(lower, iter, iocb,
 					      iocb->ki_flags, &ctx);
-	if (unlikely(!lower->f_op->read_iter))
-		return -EINVAL;
 	ret = offloadfs_may_access(READ, lower, iocb->ki_pos,
 				   iov_iter_count(iter));
 	if (unlikely(ret))
@@ -238,11 +284,11 @@ static ssize_t offloadfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 						  0 : MAX_SCHEDULE_TIMEOUT);
 	if (ret)
 		return ret;
+	if (unlikely(!lower->f_op->write_iter))
+		return offloadfs_plain_write(file, lower, iter, &iocb->ki_pos);
 	if (!is_sync_kiocb(iocb))
 		return backing_file_write_iter(lower, iter, iocb,
 					       iocb->ki_flags, &ctx);
-	if (unlikely(!lower->f_op->write_iter))
-		return -EINVAL;
 	ret = offloadfs_may_access(WRITE, lower, iocb->ki_pos,
 				   iov_iter_count(iter));
 	if (unlikely(ret))

@@ -186,6 +186,39 @@ static const struct dentry_operations offloadfs_dentry_operations = {
 	.d_release		= offloadfs_d_release,
 };
 
+/*
+ * A name that differs from the one wanted, in a lower that takes both for
+ * equal, is that of a file there. But what is only a trace of a failed lookup
+ * must go: a file made here would get that name.
+ */
+static bool offloadfs_is_misspelt(const struct dentry *lower,
+				  const struct qstr *name)
+{
+	bool misspelt;
+
+	if (!(lower->d_flags & DCACHE_OP_COMPARE) || d_really_is_positive(lower))
+		return false;
+	rcu_read_lock();
+	misspelt = !offloadfs_has_name(lower, name);
+	rcu_read_unlock();
+	return misspelt;
+}
+
+static struct dentry *offloadfs_lookup_lower(struct dentry *dentry)
+{
+	struct qstr name = QSTR_INIT(dentry->d_name.name, dentry->d_name.len);
+	struct mnt_idmap *idmap = offloadfs_lower_idmap(dentry->d_sb);
+	struct dentry *dir = offloadfs_lower_dentry(dentry->d_parent);
+	struct dentry *lower;
+
+	lower = lookup_one_unlocked(idmap, &name, dir);
+	if (IS_ERR(lower) || !offloadfs_is_misspelt(lower, &dentry->d_name))
+		return lower;
+	d_drop(lower);
+	dput(lower);
+	return lookup_one_unlocked(idmap, &name, dir);
+}
+
 #if IS_ENABLED(CONFIG_UNICODE)
 static const struct dentry_operations offloadfs_ci_dentry_operations = {
 	.d_hash			= generic_ci_d_hash,
@@ -253,12 +286,10 @@ static bool offloadfs_is_for_creation(unsigned int flags)
 struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 				unsigned int flags)
 {
-	struct qstr name = QSTR_INIT(dentry->d_name.name, dentry->d_name.len);
 	struct inode *lower_inode, *inode = NULL;
 	struct dentry *lower;
 
-	lower = lookup_one_unlocked(offloadfs_lower_idmap(dir->i_sb), &name,
-				    offloadfs_lower_dentry(dentry->d_parent));
+	lower = offloadfs_lookup_lower(dentry);
 	if (lower == ERR_PTR(-ESTALE) && offloadfs_is_for_creation(flags))
 		return NULL;
 	if (IS_ERR(lower))
@@ -271,9 +302,9 @@ struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 		return NULL;
 	}
 	offloadfs_set_lower_dentry(dentry, lower);
+	if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
+		return ERR_PTR(-EREMOTE);
 	if (lower_inode) {
-		if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
-			return ERR_PTR(-EREMOTE);
 		inode = offloadfs_iget(dir->i_sb, lower_inode);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);

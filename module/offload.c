@@ -391,40 +391,6 @@ static bool offloadfs_is_half_clone(const struct offloadfs_copy_request *req,
 }
 
 /*
- * Let one backend have a go. Returns bytes; 0 if it declines, with the reason
- * in the request; or a final errno.
- */
-static ssize_t offloadfs_ask(struct offloadfs_copy *c, unsigned int i)
-{
-	struct super_block *sb = file_inode(c->out)->i_sb;
-	struct offloadfs_backend *b = &c->osb->backends[i];
-	struct offloadfs_copy_request *req = &c->req;
-	ssize_t ret;
-
-	req->reason = OFFLOADFS_UNSUPPORTED;
-	if (offloadfs_is_remote(b))
-		ret = offloadfs_ask_remote(c, b);
-	else
-		ret = b->ops->copy(b->priv, req);
-	trace_offloadfs_copy(sb, b->ops->name, req, ret);
-
-	if (ret > req->len || offloadfs_is_half_clone(req, ret)) {
-		pr_err_ratelimited("backend %s claims %zd bytes of %lld\n",
-				   b->ops->name, ret, req->len);
-		ret = -EIO;
-	}
-	if (ret > 0)
-		c->moved[i] += ret;
-	else if ((ret == -EOPNOTSUPP || ret == -EXDEV) && !offloadfs_is_local(b))
-		ret = 0;
-	else if (!ret && req->op == OFFLOADFS_DEDUPE)
-		c->nothing_to_dedupe = true;
-	else if (ret < 0 && ret != -EBADE)
-		this_cpu_inc(c->osb->stats->backend[i].errors);
-	return ret;
-}
-
-/*
  * Source and destination are off a block boundary by as much: a local copy up
  * to the boundary makes the rest fit for a clone.
  */
@@ -451,6 +417,53 @@ static void offloadfs_note_declined(struct offloadfs_copy *c, unsigned int i,
 		return;
 	}
 	c->declined |= 1U << i;
+}
+
+/* Bytes that a lower moved by itself, but through this machine, are local ones. */
+static void offloadfs_note_moved(struct offloadfs_copy *c, unsigned int i,
+				 ssize_t bytes)
+{
+	if (!c->req.passed_here) {
+		c->moved[i] += bytes;
+		return;
+	}
+	c->moved[c->osb->nr_backends - 1] += bytes;
+	offloadfs_note_declined(c, i, OFFLOADFS_UNSUPPORTED);
+}
+
+/*
+ * Let one backend have a go. Returns bytes; 0 if it declines, with the reason
+ * in the request; or a final errno.
+ */
+static ssize_t offloadfs_ask(struct offloadfs_copy *c, unsigned int i)
+{
+	struct super_block *sb = file_inode(c->out)->i_sb;
+	struct offloadfs_backend *b = &c->osb->backends[i];
+	struct offloadfs_copy_request *req = &c->req;
+	ssize_t ret;
+
+	req->reason = OFFLOADFS_UNSUPPORTED;
+	req->passed_here = false;
+	if (offloadfs_is_remote(b))
+		ret = offloadfs_ask_remote(c, b);
+	else
+		ret = b->ops->copy(b->priv, req);
+	trace_offloadfs_copy(sb, b->ops->name, req, ret);
+
+	if (ret > req->len || offloadfs_is_half_clone(req, ret)) {
+		pr_err_ratelimited("backend %s claims %zd bytes of %lld\n",
+				   b->ops->name, ret, req->len);
+		ret = -EIO;
+	}
+	if (ret > 0)
+		offloadfs_note_moved(c, i, ret);
+	else if ((ret == -EOPNOTSUPP || ret == -EXDEV) && !offloadfs_is_local(b))
+		ret = 0;
+	else if (!ret && req->op == OFFLOADFS_DEDUPE)
+		c->nothing_to_dedupe = true;
+	else if (ret < 0 && ret != -EBADE)
+		this_cpu_inc(c->osb->stats->backend[i].errors);
+	return ret;
 }
 
 static ssize_t offloadfs_offload_step(struct offloadfs_copy *c)

@@ -61,6 +61,11 @@ need() {
 	done
 }
 
+# need_fs TYPE: of file systems that not every kernel has.
+need_fs() {
+	modprobe -q "fs-$1" || grep -qw "$1" /proc/filesystems || skip "no $1 in this kernel"
+}
+
 # Modules
 
 loaded() { [ -d "/sys/module/$1" ]; }
@@ -89,6 +94,8 @@ make_lower() {
 	xfs) mkfs.xfs -q -f -K -m reflink=1 "$dev" ;;
 	ext4) mkfs.ext4 -q -F -E nodiscard "$dev" ;;
 	btrfs) mkfs.btrfs -q -f -K "$dev" >/dev/null ;;
+	vfat) mkfs.vfat -F 32 "$dev" >/dev/null ;;
+	exfat) mkfs.exfat -q "$dev" >/dev/null ;;
 	esac || return
 	modprobe -q "$type"
 	mount -t "$type" -o "${4:-defaults}" "$dev" "$dir"
@@ -104,6 +111,15 @@ omount() {
 setup_pair() {
 	make_lower "$1" low
 	omount low up "${2:-min=0}"
+}
+
+# alike COMMAND...: it ends in the same way, and says the same, in the directories
+# "low" and "up". What it changes is made twice: see that this does no harm.
+alike() {
+	local low up
+	low=$(cd low && { "$@" 2>&1 || echo "status $?"; })
+	up=$(cd up && { "$@" 2>&1 || echo "status $?"; })
+	is "$*" "$low" "$up"
 }
 
 # Unmount all below the working directory, newest first.

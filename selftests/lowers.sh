@@ -3,65 +3,15 @@
 #
 # The same everyday work over each lower file system: names, and a copy by each
 # call, with the counters that say who made it. What shares extents below is
-# an offload; elsewhere the copy is local.
+# an offload; elsewhere the copy is local. NFS, SMB, FUSE and what is stacked have
+# tests of their own.
 
 . "$(dirname "$0")/lib.sh"
-
-SIZE=1048576
-
-names() {
-	mkdir -p up/d/e
-	echo one >up/d/f
-	ln up/d/f up/d/g
-	ln -s f up/d/l
-	mv up/d/g up/d/e/h
-	is contents one "$(<up/d/e/h)"
-	is link one "$(<up/d/l)"
-	is names 'e f l' "$(find up/d -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | paste -sd' ')"
-	is 'device and inode' "$(stat -c %d:%i low/d/f)" "$(stat -c %d:%i up/d/f)"
-	setfattr -n trusted.a -v b up/d/f
-	is xattr b "$(getfattr --only-values -n trusted.a low/d/f)"
-	chmod 640 up/d/f
-	is mode 640 "$(stat -c %a low/d/f)"
-	rm -r up/d
-	[ ! -e low/d ]
-}
-
-# copies COUNTERS: sendfile and copy_file_range, whole, part, and unaligned.
-copies() {
-	local call
-	pattern up/src $SIZE
-	for call in sendfile cfr; do
-		counted "$1" xcopy $call up/src up/dst
-		cmp low/src low/dst
-		counted "$1" xcopy -i 65536 -o 131072 -n 262144 $call up/src up/dst
-		cmp -n 262144 -i 65536:131072 low/src low/dst
-		xcopy -l -i 1 -o 3 -n 100000 $call up/src up/dst >/dev/null
-		cmp -n 100000 -i 1:3 low/src low/dst
-		cmp -n 3 low/src low/dst
-		cmp -i 393216 low/src low/dst
-		rm up/dst
-	done
-	mkdir -p up/d
-	cp up/src up/d/copy
-	cmp up/src low/d/copy
-}
-
-clones() {
-	counted copies_offloaded=1 xcopy clone up/src up/clone
-	cmp low/src low/clone
-	sync low
-	filefrag -v low/clone | grep -q shared || fail 'extents are not shared'
-}
-
-no_clones() {
-	refuse EOPNOTSUPP xcopy clone up/src up/clone
-	is size 0 "$(stat -c %s low/clone)"
-}
+. "$DIR/liblowers.sh"
 
 t_tmpfs() {
 	setup_pair tmpfs
-	names
+	names links xattrs
 	copies 'copies_local=1 declined/unsupported=1'
 	no_clones
 }
@@ -69,7 +19,7 @@ t_tmpfs() {
 t_ext4() {
 	need_dev
 	setup_pair ext4
-	names
+	names links xattrs
 	copies 'copies_local=1 declined/unsupported=1'
 	no_clones
 }
@@ -78,7 +28,7 @@ t_xfs() {
 	need_dev
 	need filefrag
 	setup_pair xfs
-	names
+	names links xattrs
 	copies copies_offloaded=1
 	clones
 }
@@ -87,9 +37,44 @@ t_btrfs() {
 	need_dev
 	need filefrag
 	setup_pair btrfs
-	names
+	names links xattrs
 	copies copies_offloaded=1
 	clones
+}
+
+# Neither links nor attributes, owners for all, and names of its own mind.
+without_case() {
+	need_dev
+	need "mkfs.$1"
+	need_fs "$1"
+	setup_pair "$1"
+	names
+	names_without_case
+	copies 'copies_local=1 declined/unsupported=1'
+	no_clones
+	alike chown 1:1 src
+	umount up
+	omount low up
+	cmp low/src up/src
+}
+t_vfat() {
+	without_case vfat
+	alike truncate -s 5G src
+}
+t_exfat() { without_case exfat; }
+
+# The host's file system, by 9p.
+t_9p() {
+	[ -d /host/9p ] || skip 'no directory of the host: check.sh has one'
+	rm -rf /host/9p/lowers
+	mkdir /host/9p/lowers low
+	mount --bind /host/9p/lowers low
+	omount low up
+	names links
+	copies 'copies_local=1 declined/unsupported=1'
+	no_clones
+	umount up
+	rm -rf /host/9p/lowers
 }
 
 t_btrfs_subvolume() {
@@ -136,47 +121,14 @@ t_two_lowers() {
 	refuse EXDEV xcopy clone up2/src up/dst3
 }
 
-t_overlayfs() {
-	make_lower tmpfs base
-	mkdir base/l base/u base/w low
-	echo below >base/l/f
-	modprobe -q overlay
-	mount -t overlay -o lowerdir=base/l,upperdir=base/u,workdir=base/w overlay low ||
-		skip 'no overlayfs'
-	omount low up
-	is contents below "$(<up/f)"
-	echo above >up/f
-	is 'copied up' above "$(<base/u/f)"
-	pattern up/src $SIZE
-	xcopy sendfile up/src up/dst >/dev/null
-	cmp base/u/src base/u/dst
-	xcopy -l cfr up/src up/dst2 >/dev/null
-	cmp base/u/src base/u/dst2
-}
-
-# offloadfs below overlayfs: as its lower layer.
-t_below_overlayfs() {
-	make_lower tmpfs base
-	mkdir base/l base/u base/w top
-	omount base/l up
-	pattern up/src $SIZE
-	modprobe -q overlay
-	mount -t overlay -o lowerdir=up,upperdir=base/u,workdir=base/w overlay top ||
-		skip 'no overlayfs'
-	echo x >>top/src
-	cmp -n $SIZE base/l/src base/u/src
-	cp base/l/src top/new
-	xcopy sendfile top/new top/dst >/dev/null
-	cmp base/l/src base/u/dst
-}
-
 run_tests \
 	't_tmpfs tmpfs' \
 	't_ext4 ext4' \
 	't_xfs XFS' \
 	't_btrfs Btrfs' \
+	't_vfat vfat' \
+	't_exfat exFAT' \
+	't_9p 9p' \
 	't_btrfs_subvolume a Btrfs subvolume' \
 	't_two_mounts from one mount to another of the same lower' \
-	't_two_lowers from one lower to another' \
-	't_overlayfs over overlayfs' \
-	't_below_overlayfs below overlayfs'
+	't_two_lowers from one lower to another'

@@ -129,6 +129,8 @@ enum offloadfs_reason {
  *	if the lower does not come to see as much
  * @attr_size: size of the destination in bytes
  * @attr_ctime: time of its last change
+ * @passed_here: set by a backend that copied, but not without this machine: the
+ *	bytes are counted as a local copy, and it is not asked for the rest
  *
  * Valid during the call only. The backend reads all of it and writes what is
  * named from @reason on. Both files stay open meanwhile; a backend that needs them for longer
@@ -153,6 +155,7 @@ struct offloadfs_copy_request {
 	bool has_attr;
 	loff_t attr_size;
 	struct timespec64 attr_ctime;
+	bool passed_here;
 };
 
 /**

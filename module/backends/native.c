@@ -10,6 +10,8 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/nfs_fs.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 #include "../offloadfs.h"
 
@@ -45,6 +47,18 @@ static bool offloadfs_native_has_copy(const struct file *src,
 	       inode != file_inode(src);
 }
 
+/*
+ * SMB drops the destination's pages, written or not, and extends the file,
+ * before it finds out that there is no clone: a copy that then fails would
+ * leave neither the old bytes nor the new ones. Its own copy operation needs
+ * no help, and a server that can clone does so in it.
+ */
+static bool offloadfs_native_is_smb(const struct inode *inode)
+{
+	return inode->i_sb->s_magic == CIFS_SUPER_MAGIC ||
+	       inode->i_sb->s_magic == SMB2_SUPER_MAGIC;
+}
+
 /* On NFS, asking in vain would cost a flush of both files each time. */
 static bool offloadfs_native_has_clone(const struct file *src)
 {
@@ -75,11 +89,41 @@ static bool offloadfs_native_final(ssize_t err)
 	       err == -ESTALE;
 }
 
+/*
+ * FUSE, SMB and others splice where their server cannot copy, and tell nobody.
+ * That loop runs over the task's own pipe, and leaves its head and tail at
+ * zero: when they are somewhere else afterwards, the server has copied.
+ */
+static ssize_t offloadfs_native_copy_range(struct offloadfs_copy_request *req)
+{
+	struct pipe_inode_info *pipe = current->splice_pipe;
+	unsigned int before = 0;
+	ssize_t ret;
+
+	if (pipe) {
+		before = pipe->head;
+		pipe->head = 1;
+		pipe->tail = 1;
+	}
+	ret = vfs_copy_file_range(req->src, req->src_pos, req->dst,
+				  req->dst_pos, req->len, 0);
+	if (!pipe) {
+		req->passed_here = current->splice_pipe;
+	} else if (pipe->head) {
+		pipe->head = before;
+		pipe->tail = before;
+	} else {
+		req->passed_here = true;
+	}
+	return ret;
+}
+
 static ssize_t offloadfs_native_copy_bytes(struct offloadfs_copy_request *req)
 {
 	ssize_t ret = -EOPNOTSUPP;
 
-	if (offloadfs_native_has_clone(req->src)) {
+	if (offloadfs_native_has_clone(req->src) &&
+	    !offloadfs_native_is_smb(file_inode(req->src))) {
 		ret = vfs_clone_file_range(req->src, req->src_pos, req->dst,
 					   req->dst_pos, req->len,
 					   REMAP_FILE_CAN_SHORTEN);
@@ -91,8 +135,7 @@ static ssize_t offloadfs_native_copy_bytes(struct offloadfs_copy_request *req)
 	if (!offloadfs_native_has_copy(req->src, req->dst))
 		return -EOPNOTSUPP;
 
-	ret = vfs_copy_file_range(req->src, req->src_pos, req->dst,
-				  req->dst_pos, req->len, 0);
+	ret = offloadfs_native_copy_range(req);
 	if (ret > 0 || offloadfs_native_final(ret))
 		return ret;
 	req->reason = OFFLOADFS_UNSUPPORTED;

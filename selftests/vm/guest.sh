@@ -8,7 +8,8 @@
 #   $OFFLOADFS_SCRATCH_DEV, $OFFLOADFS_SCRATCH_DEV2   empty disks of 8 GiB
 #   /dev/pmem0               64 MiB of memory as a disk for DAX, once nd_e820 and
 #                            nd_pmem are loaded
-#   /host                    a directory shared with this machine (-d)
+#   /host                    a directory shared with this machine (-d), by 9p; by
+#                            virtiofs it is there as "host", where virtiofsd runs
 #   10.0.2.2                 this machine's loopback, once it has made 10.0.2.15
 #                            the address of its network card
 # and its kernel's log is kept in build/guest-SERIES.log (-l).
@@ -50,8 +51,15 @@ image=$(guest_image)
 virtme=$(virtme_dir)
 rel=$(kernel_release "$series")
 
+end_virtiofs() {
+	local pid
+	for pid in $(pgrep -f -- "--socket-path /build/${tmp#"$build"/}/virtiofs"); do
+		kill "$pid" 2>/dev/null || :
+	done
+}
+
 tmp=$(mktemp -d "$build/guest-$series.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+trap 'end_virtiofs; rm -rf "$tmp"' EXIT
 host=${shared:-$tmp/host}
 mkdir -p "$host/modules"
 cp "$vm/guest-main" "$host/"
@@ -100,6 +108,7 @@ fi
 # and what the kernel patched (every static key and tracepoint) may run
 # half-patched for ever: one thread for all emulated CPUs has no such race.
 # A kernel with all it needs to boot built in would else start virtme's init.
+# virtiofsd wants to see the guest's memory, and goes when the guest does.
 opts=() qemu_opts=()
 [ "$series" != debug ] || opts+=(--force-initramfs)
 if [ "$accel" = tcg ]; then
@@ -109,7 +118,29 @@ if [ "$accel" = tcg ]; then
 fi
 # shellcheck disable=SC2054 # commas of QEMU's
 [ -z "$icount" ] || qemu_opts+=(-icount shift=0,sleep=off)
+
+serve_virtiofs() {
+	local n at=/build/${tmp#"$build"/}
+	virtiofs=()
+	# QEMU has to reach what root makes.
+	[ "${host#"$build"/}" != "$host" ] && [ "$(id -u)" = 0 ] || return 0
+	rm -f "$tmp/virtiofs"
+	in_root -r trixie /usr/libexec/virtiofsd --sandbox none --log-level off \
+		--socket-path "$at/virtiofs" --shared-dir "/build/${host#"$build"/}" \
+		</dev/null >/dev/null 2>&1 &
+	for ((n = 0; n < 50; n++)); do
+		[ ! -S "$tmp/virtiofs" ] || break
+		sleep 0.1
+	done
+	[ -S "$tmp/virtiofs" ] || return 0
+	virtiofs=(-object "memory-backend-memfd,id=memory,size=$memory,share=on"
+		-machine memory-backend=memory
+		-chardev "socket,id=virtiofs,path=$tmp/virtiofs"
+		-device vhost-user-fs-pci,chardev=virtiofs,tag=host)
+}
+
 boot() {
+	serve_virtiofs
 	# shellcheck disable=SC2046 # options
 	PYTHONPATH=$virtme/usr/lib/python3/dist-packages PATH=$virtme/usr/bin:$PATH \
 	timeout "$1" "$limit" \
@@ -123,7 +154,7 @@ boot() {
 		$(disk "$tmp/scratch2" '') "${qemu_opts[@]}" -no-reboot \
 		-nic user,model=virtio-net-pci \
 		-fsdev "local,id=host,path=$host,security_model=none,multidevs=remap" \
-		-device virtio-9p-pci,fsdev=host,mount_tag=host
+		-device virtio-9p-pci,fsdev=host,mount_tag=host "${virtiofs[@]}"
 }
 
 # Emulated machines now and then die while they boot, of the emulator's making:
