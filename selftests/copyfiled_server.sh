@@ -322,7 +322,7 @@ t_leases() {
 	done
 	is 'the copy' BUSY "$(field status "$(cat "$STALL_DIR/leased")")"
 	ms=$(cat "$STALL_DIR/leased-ms")
-	[ "$ms" -ge 8000 ] && [ "$ms" -lt 14000 ] || fail "after $ms ms"
+	[[ $ms -ge 8000 && $ms -lt 14000 ]] || fail "after $ms ms"
 }
 
 t_two_servers() {
