@@ -191,9 +191,12 @@ static int offloadfs_make(struct inode *dir, struct dentry *dentry,
 	struct delegated_inode delegated = { };
 	int err;
 
+	offloadfs_start_change(dentry);
 	do {
 		err = offloadfs_try_make(dir, dentry, new, &delegated);
 	} while (offloadfs_wait_delegated(&delegated, &err));
+	if (err)
+		offloadfs_cancel_change(dentry);
 	return err;
 }
 
@@ -360,6 +363,25 @@ static int offloadfs_start_renaming(struct renamedata *rd, struct dentry *old,
 	return err;
 }
 
+/*
+ * NFS and AFS first rename a file that is to be replaced if its dentry is in use,
+ * and the upper one's use of it would count: then there is a moment without a
+ * file of that name, and an error leaves it so. The rename itself holds it, too.
+ */
+static int offloadfs_rename_over(struct renamedata *rd, struct dentry *new)
+{
+	struct dentry *victim = offloadfs_lower_dentry(new);
+	int err;
+
+	if (!victim || rd->flags & RENAME_EXCHANGE ||
+	    d_really_is_negative(victim) || d_is_dir(victim))
+		return vfs_rename(rd);
+	dput(victim);
+	err = vfs_rename(rd);
+	dget(victim);
+	return err;
+}
+
 static int offloadfs_try_rename(struct dentry *old, struct dentry *new,
 				unsigned int flags,
 				struct delegated_inode *delegated)
@@ -386,7 +408,7 @@ static int offloadfs_try_rename(struct dentry *old, struct dentry *new,
 	if (d_inode(rd.old_dentry) == d_inode(rd.new_dentry))
 		err = offloadfs_stale(new);
 	else
-		err = vfs_rename(&rd);
+		err = offloadfs_rename_over(&rd, new);
 	end_renaming(&rd);
 	mnt_drop_write(mnt);
 	return err;
@@ -399,9 +421,15 @@ static int offloadfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	struct delegated_inode delegated = { };
 	int err;
 
+	offloadfs_start_change(old);
+	offloadfs_start_change(new);
 	do {
 		err = offloadfs_try_rename(old, new, flags, &delegated);
 	} while (offloadfs_wait_delegated(&delegated, &err));
+	if (err) {
+		offloadfs_cancel_change(old);
+		offloadfs_cancel_change(new);
+	}
 
 	offloadfs_copy_attr(old_dir);
 	offloadfs_copy_attr(new_dir);

@@ -96,6 +96,25 @@ static struct dentry *offloadfs_fh_to_dentry(struct super_block *sb,
 	return offloadfs_obtain(sb, lower);
 }
 
+/*
+ * A directory that the lower knows no path of yet: its own handle makes exportfs
+ * find one. The reference to LOWER is used up.
+ */
+static struct dentry *offloadfs_reconnect(struct super_block *sb,
+					  struct dentry *lower)
+{
+	u32 fh[MAX_HANDLE_SZ / sizeof(u32)];
+	int type, len = ARRAY_SIZE(fh);
+
+	type = exportfs_encode_inode_fh(d_inode(lower), (struct fid *)fh, &len,
+					NULL, 0);
+	dput(lower);
+	if (type <= 0 || type == FILEID_INVALID)
+		return ERR_PTR(-ESTALE);
+	return exportfs_decode_fh(offloadfs_lower_mnt(sb), (struct fid *)fh, len,
+				  type, offloadfs_accept_any, NULL);
+}
+
 static struct dentry *offloadfs_fh_to_parent(struct super_block *sb,
 					     struct fid *fid, int fh_len,
 					     int fh_type)
@@ -107,6 +126,8 @@ static struct dentry *offloadfs_fh_to_parent(struct super_block *sb,
 		return ERR_PTR(-ESTALE);
 	lower = lower_sb->s_export_op->fh_to_parent(lower_sb, fid, fh_len,
 						    fh_type);
+	if (!IS_ERR_OR_NULL(lower) && lower->d_flags & DCACHE_DISCONNECTED)
+		lower = offloadfs_reconnect(sb, lower);
 	if (IS_ERR_OR_NULL(lower))
 		return lower;
 	if (!offloadfs_is_shown(sb, lower)) {

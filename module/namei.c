@@ -32,7 +32,41 @@ void offloadfs_set_lower_dentry(struct dentry *dentry, struct dentry *lower)
 /* Is that what the upper dentry was last found right at? An odd count is none. */
 static bool offloadfs_is_unchanged(const struct dentry *dentry, unsigned int seq)
 {
-	return seq == READ_ONCE(dentry->d_time) && !(seq & 1);
+	return seq == (u32)READ_ONCE(dentry->d_time) && !(seq & 1);
+}
+
+/* What d_time has in its upper half while the dentry is about to change. */
+static unsigned long offloadfs_change_mark(const struct dentry *dentry)
+{
+	return raw_read_seqcount(&dentry->d_seq) + 1UL;
+}
+
+/**
+ * offloadfs_start_change - the lower is about to change, and the upper after it
+ * @dentry: upper dentry that is created or renamed
+ *
+ * In between, they do not match, and whoever looks the name up must not take the
+ * upper dentry for one that somebody has changed in the lower: it would be
+ * dropped, and what is mounted below it. That the VFS has moved or filled the
+ * upper one is seen from its d_seq.
+ *
+ * Context: the parents of both the old and the new name are locked.
+ */
+void offloadfs_start_change(struct dentry *dentry)
+{
+	spin_lock(&dentry->d_lock);
+	WRITE_ONCE(dentry->d_time, offloadfs_change_mark(dentry) << 32 |
+				   OFFLOADFS_NEVER_RIGHT);
+	spin_unlock(&dentry->d_lock);
+}
+
+/**
+ * offloadfs_cancel_change - the upper will not change
+ * @dentry: what offloadfs_start_change() was told
+ */
+void offloadfs_cancel_change(struct dentry *dentry)
+{
+	WRITE_ONCE(dentry->d_time, OFFLOADFS_NEVER_RIGHT);
 }
 
 static void offloadfs_d_release(struct dentry *dentry)
@@ -130,6 +164,7 @@ static int offloadfs_revalidate_inode(struct dentry *dentry, unsigned int flags)
 static bool offloadfs_is_right(struct inode *dir, const struct qstr *name,
 			       struct dentry *dentry, struct dentry *lower)
 {
+	unsigned long last = READ_ONCE(dentry->d_time);
 	unsigned int seq = raw_read_seqcount(&lower->d_seq);
 	bool good, named = !(lower->d_flags & DCACHE_OP_COMPARE);
 
@@ -139,8 +174,29 @@ static bool offloadfs_is_right(struct inode *dir, const struct qstr *name,
 	good = offloadfs_is_in_place(dir, dentry, lower) &&
 	       (!named || offloadfs_has_name(lower, name));
 	rcu_read_unlock();
-	if (good && named && !read_seqcount_retry(&lower->d_seq, seq))
-		WRITE_ONCE(dentry->d_time, seq);
+	if (good && named && last >> 32 != offloadfs_change_mark(dentry) &&
+	    !read_seqcount_retry(&lower->d_seq, seq))
+		cmpxchg(&dentry->d_time, last, (unsigned long)seq);
+	return good;
+}
+
+/*
+ * The same once more, after it was not: is the dentry about to change through
+ * the mount itself, or has it done so since it was looked up?
+ */
+static bool offloadfs_is_right_after_all(struct dentry *dentry,
+					 struct dentry *lower)
+{
+	bool good;
+
+	spin_lock(&dentry->d_lock);
+	rcu_read_lock();
+	good = READ_ONCE(dentry->d_time) >> 32 == offloadfs_change_mark(dentry) ||
+	       (offloadfs_is_in_place(d_inode(dentry->d_parent), dentry, lower) &&
+		(lower->d_flags & DCACHE_OP_COMPARE ||
+		 offloadfs_has_name(lower, &dentry->d_name)));
+	rcu_read_unlock();
+	spin_unlock(&dentry->d_lock);
 	return good;
 }
 
@@ -150,8 +206,11 @@ static int offloadfs_d_revalidate(struct inode *dir, const struct qstr *name,
 	struct dentry *lower = offloadfs_lower_dentry(dentry);
 	int ret;
 
-	if (!offloadfs_is_right(dir, name, dentry, lower))
-		return 0;
+	if (!offloadfs_is_right(dir, name, dentry, lower)) {
+		if (flags & LOOKUP_RCU)
+			return -ECHILD;
+		return offloadfs_is_right_after_all(dentry, lower);
+	}
 	if (!(lower->d_flags & (DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE)))
 		return offloadfs_revalidate_inode(dentry, flags);
 

@@ -197,8 +197,9 @@ static inline struct dentry *offloadfs_lower_dentry(const struct dentry *dentry)
 }
 
 /*
- * d_time of an upper dentry: the lower's d_seq when it was last found to have the
- * upper's name, parent and inode, or this, which no d_seq at rest is.
+ * The lower half of an upper dentry's d_time: the lower's d_seq when it was last
+ * found to have the upper's name, parent and inode, or this, which no d_seq at
+ * rest is. The upper half: see offloadfs_start_change().
  */
 #define OFFLOADFS_NEVER_RIGHT	1
 
@@ -281,6 +282,8 @@ void offloadfs_set_dentry_operations(struct super_block *sb,
 struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 				unsigned int flags);
 void offloadfs_set_lower_dentry(struct dentry *dentry, struct dentry *lower);
+void offloadfs_start_change(struct dentry *dentry);
+void offloadfs_cancel_change(struct dentry *dentry);
 
 /* inode.c */
 extern const struct inode_operations offloadfs_file_inode_operations;
