@@ -45,7 +45,8 @@ play() {
 		def ls(d):
 		    print(d, sorted(os.listdir(d)))
 		def st(p):
-		    say('stat %a' % p, lambda: '%o %d' % (os.lstat(p).st_mode, os.lstat(p).st_nlink))
+		    say('stat %a' % p,
+		        lambda: '%o %d' % (os.lstat(p).st_mode, os.lstat(p).st_nlink))
 		def ino(p):
 		    return os.lstat(p).st_ino
 		def make(p, text='x', flags=os.O_CREAT | os.O_EXCL | os.O_WRONLY):
@@ -402,8 +403,8 @@ races() {
 		    top = r.choice(('up', 'up', 'low/below'))
 		    end = time.monotonic() + 4
 		    while time.monotonic() < end:
-		        a, b = (top + '/' + r.choice('ddp') + '/' + case(r, r.choice(('aa', 'bb', 'cc')))
-		                for _ in 'ab')
+		        a, b = (top + '/' + r.choice('ddp') + '/' +
+		                case(r, r.choice(('aa', 'bb', 'cc'))) for _ in 'ab')
 		        try:
 		            op = r.randrange(8)
 		            if op == 0:
@@ -445,7 +446,8 @@ races() {
 		    assert len(inos) == 1, (n, inos)
 		for n in 'aa', 'bb', 'cc':
 		    for t in 'up', 'low/below':
-		        there = {os.path.lexists(t + '/d/' + m) for m in (n, n.upper(), n.title())}
+		        there = {os.path.lexists(t + '/d/' + m)
+		                 for m in (n, n.upper(), n.title())}
 		        assert there == {n in {m.lower() for m in up}}, (n, t, up)
 	END
 }

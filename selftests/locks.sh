@@ -10,45 +10,36 @@
 . "$(dirname "$0")/lib.sh"
 . "$DIR/libnfs.sh"
 
-# lock FILE TYPE: what a lock would get: "free" or "taken". TYPE is posix, ofd
-# or flock.
-lock() {
+# seen BY BY...: what is locked by one name is locked by each other, for another
+# process too, until it is unlocked.
+seen() {
 	python3 - "$@" <<-'END'
-		import errno, fcntl, os, struct, sys
-		f = os.open(sys.argv[1], os.O_RDWR)
-		arg = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 10, 0)
-		try:
-		    if sys.argv[2] == 'flock':
-		        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-		    else:
-		        fcntl.fcntl(f, fcntl.F_OFD_SETLK if sys.argv[2] == 'ofd' else fcntl.F_SETLK,
-		                    arg)
-		    print('free')
-		except OSError as e:
-		    print('taken' if e.errno in (errno.EAGAIN, errno.EACCES) else e)
+		import errno, fcntl, itertools, os, struct, sys
+		def arg(t):
+		    return struct.pack('hhqqi4x', t, 0, 0, 10, 0)
+		def taken(f, cmd):
+		    try:
+		        fcntl.fcntl(f, cmd, arg(fcntl.F_WRLCK))
+		        fcntl.fcntl(f, cmd, arg(fcntl.F_UNLCK))
+		        return False
+		    except OSError as e:
+		        if e.errno not in (errno.EAGAIN, errno.EACCES):
+		            raise
+		        return True
+		def by_another(f, cmd):
+		    pid = os.fork()
+		    if not pid:
+		        os._exit(taken(f, cmd))
+		    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+		files = {n: os.open(n, os.O_RDWR) for n in sys.argv[1:]}
+		for a, b in itertools.permutations(files, 2):
+		    for cmd in fcntl.F_OFD_SETLK, fcntl.F_SETLK:
+		        assert not by_another(files[b], cmd), ('before', a, b, cmd)
+		        fcntl.fcntl(files[a], cmd, arg(fcntl.F_WRLCK))
+		        assert by_another(files[b], cmd) == 1, ('not seen', a, b, cmd)
+		        fcntl.fcntl(files[a], cmd, arg(fcntl.F_UNLCK))
+		        assert not by_another(files[b], cmd), ('after', a, b, cmd)
 	END
-}
-
-# hold FILE TYPE: until release; like lock otherwise.
-hold() {
-	mkfifo held release 2>/dev/null || true
-	python3 - "$@" <<-'END' &
-		import fcntl, os, struct, sys
-		f = os.open(sys.argv[1], os.O_RDWR)
-		arg = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 10, 0)
-		if sys.argv[2] == 'flock':
-		    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-		else:
-		    fcntl.fcntl(f, fcntl.F_OFD_SETLK if sys.argv[2] == 'ofd' else fcntl.F_SETLK, arg)
-		open('held', 'w').close()
-		open('release').read()
-	END
-	HOLDER=$!
-	read -r -t 30 _ <held || true
-}
-release() {
-	: >release
-	wait "$HOLDER"
 }
 
 cleanup() {
@@ -67,65 +58,44 @@ exported() {
 	echo text >up/f
 }
 
-# seen FILE FILE: what is locked by the one name is locked by the other.
-seen() {
-	local type
-	for type in posix ofd; do
-		is 'before' free "$(lock "$2" $type)"
-		hold "$1" $type
-		is "$type of $1 seen by $2" taken "$(lock "$2" $type)"
-		release
-		is 'after' free "$(lock "$2" $type)"
-	done
-}
-
 t_lower_server() {
 	exported low
-	seen client/f up/f
-	seen up/f client/f
-	seen client/f low/f
+	seen client/f up/f low/f
 }
 
 t_mount_server() {
 	exported up
-	seen client/f up/f
-	seen up/f client/f
-	seen client/f low/f
-	seen low/f client/f
+	seen client/f up/f low/f
 }
 
-# Waiting for a lock that a client has, and the other way round.
+# waits FILE FILE: who wants what is locked by the other name waits, and gets it.
 waits() {
-	hold "$1" posix
-	python3 - "$2" <<-'END' &
-		import fcntl, sys
-		f = open(sys.argv[1], 'r+')
-		fcntl.lockf(f, fcntl.LOCK_EX, 10)
-		open('got', 'w').close()
+	python3 - "$@" <<-'END'
+		import fcntl, os, select, sys
+		for a, b in sys.argv[1:], sys.argv[:0:-1]:
+		    r, w = os.pipe()
+		    f = open(a, 'r+')
+		    fcntl.lockf(f, fcntl.LOCK_EX, 10)
+		    pid = os.fork()
+		    if not pid:
+		        fcntl.lockf(open(b, 'r+'), fcntl.LOCK_EX, 10)
+		        os.write(w, b'x')
+		        os._exit(0)
+		    assert not select.select([r], [], [], 1)[0], (a, b, 'too early')
+		    fcntl.lockf(f, fcntl.LOCK_UN, 10)
+		    assert select.select([r], [], [], 60)[0], (a, b, 'never')
+		    assert os.waitpid(pid, 0)[1] == 0
 	END
-	local waiter=$!
-	sleep 1
-	[ ! -e got ] || fail "$2: got it too early"
-	release
-	for _ in {1..400}; do
-		[ ! -e got ] || break
-		sleep 0.1
-	done
-	[ -e got ] || fail "$2: never got it"
-	wait "$waiter"
-	rm got
 }
 
 t_lower_waits() {
 	exported low
 	waits client/f up/f
-	waits up/f client/f
 }
 
 t_mount_waits() {
 	exported up
 	waits client/f up/f
-	waits up/f client/f
 }
 
 # A client that reads a file through the server of the lower has a delegation

@@ -512,7 +512,8 @@ static void show_range(struct side *s, const struct fanotify_event_metadata *m)
 {
 	const struct fanotify_event_info_range *r = (void *)((char *)m + m->metadata_len);
 
-	if (!calls_only && m->event_len > m->metadata_len && r->hdr.info_type == FAN_EVENT_INFO_TYPE_RANGE)
+	if (!calls_only && m->event_len > m->metadata_len &&
+	    r->hdr.info_type == FAN_EVENT_INFO_TYPE_RANGE)
 		note(s, "range %lld+%lld\n", (long long)r->offset, (long long)r->count);
 }
 
