@@ -208,7 +208,8 @@ static int offloadfs_create(struct mnt_idmap *idmap, struct inode *dir,
 
 	/* Another client of the lower's server has made it: look again. */
 	if (err == -EEXIST && !excl) {
-		d_drop(offloadfs_lower_dentry(dentry));
+		if (offloadfs_lower_dentry(dentry))
+			d_drop(offloadfs_lower_dentry(dentry));
 		return offloadfs_stale(dentry);
 	}
 	/* The caller goes on to open it. */

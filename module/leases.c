@@ -13,6 +13,7 @@
  * Lock order: a lease's mutex of the upper mount before one of the lower's;
  * below it what the kernel takes for leases, of one inode at a time.
  */
+#include <linux/cred.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/mutex.h>
@@ -75,13 +76,22 @@ static void offloadfs_take_ops(const struct lease_manager_operations *theirs)
 	mutex_unlock(&once);
 }
 
+/*
+ * Whoever closes the file may have lost the right to a lease, which Linux 6.1
+ * asks of who gives one back, too: the mounter has it.
+ */
 static void offloadfs_drop_lower_lease(struct offloadfs_lease *lease)
 {
+	struct super_block *sb = file_inode(lease->file)->i_sb;
+	const struct cred *old;
 	void *owner = lease;
 
-	if (lease->type != F_UNLCK)
+	if (lease->type != F_UNLCK) {
+		old = override_creds(offloadfs_sb(sb)->mounter);
 		kernel_setlease(offloadfs_lower_file(lease->file), F_UNLCK,
 				NULL, &owner);
+		revert_creds(old);
+	}
 	lease->type = F_UNLCK;
 }
 

@@ -102,7 +102,9 @@ static bool offloadfs_has_equal_name(struct dentry *lower,
 
 /*
  * Keep no unused name of what is gone from the lower: it would keep the space,
- * and a network file system's placeholder.
+ * and a network file system's placeholder. Nor of what the lower has made
+ * without asking its server what it is (9p on Linux 6.1): it is found out by
+ * looking it up.
  */
 static int offloadfs_d_delete(const struct dentry *dentry)
 {
@@ -110,7 +112,7 @@ static int offloadfs_d_delete(const struct dentry *dentry)
 
 	return lower && (d_unhashed(lower) ||
 			 (d_really_is_positive(lower) &&
-			  !d_inode(lower)->i_nlink));
+			  (!d_inode(lower)->i_nlink || !d_inode(lower)->i_ino)));
 }
 
 /* Is the lower dentry in place, and does it have the upper's inode? RCU. */
@@ -165,6 +167,7 @@ static bool offloadfs_is_right(struct inode *dir, const struct qstr *name,
 			       struct dentry *dentry, struct dentry *lower)
 {
 	unsigned long last = READ_ONCE(dentry->d_time);
+	unsigned int own = raw_read_seqcount(&dentry->d_seq);
 	unsigned int seq = raw_read_seqcount(&lower->d_seq);
 	bool good, named = !(lower->d_flags & DCACHE_OP_COMPARE);
 
@@ -174,7 +177,8 @@ static bool offloadfs_is_right(struct inode *dir, const struct qstr *name,
 	good = offloadfs_is_in_place(dir, dentry, lower) &&
 	       (!named || offloadfs_has_name(lower, name));
 	rcu_read_unlock();
-	if (good && named && last >> 32 != offloadfs_change_mark(dentry) &&
+	if (good && named && last >> 32 != own + 1UL && !(own & 1) &&
+	    !read_seqcount_retry(&dentry->d_seq, own) &&
 	    !read_seqcount_retry(&lower->d_seq, seq))
 		cmpxchg(&dentry->d_time, last, (unsigned long)seq);
 	return good;
@@ -354,6 +358,10 @@ struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 	if (IS_ERR(lower))
 		return lower;
 
+	if (lower->d_flags & DCACHE_NEED_AUTOMOUNT) {
+		dput(lower);
+		return ERR_PTR(-EREMOTE);
+	}
 	/* Nothing locks the lower: it may become positive at any moment. */
 	lower_inode = READ_ONCE(lower->d_inode);
 	if (!lower_inode && d_unhashed(lower)) {
@@ -361,8 +369,6 @@ struct dentry *offloadfs_lookup(struct inode *dir, struct dentry *dentry,
 		return NULL;
 	}
 	offloadfs_set_lower_dentry(dentry, lower);
-	if (lower->d_flags & DCACHE_NEED_AUTOMOUNT)
-		return ERR_PTR(-EREMOTE);
 	if (lower_inode) {
 		inode = offloadfs_iget(dir->i_sb, lower_inode);
 		if (IS_ERR(inode))

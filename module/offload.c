@@ -257,7 +257,7 @@ static int offloadfs_refresh_after_remote(const struct offloadfs_copy_request *r
 	int err;
 
 	err = vfs_getattr_nosec(&req->dst->f_path, &stat, STATX_BASIC_STATS,
-			  AT_STATX_FORCE_SYNC);
+				AT_STATX_FORCE_SYNC);
 	if (err)
 		return err;
 	err = offloadfs_drop_pages(req->dst, req->dst_pos, LLONG_MAX);

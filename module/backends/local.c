@@ -117,7 +117,7 @@ static int offloadfs_local_refresh(struct file *dst)
 	struct kstat stat;
 
 	return vfs_getattr_nosec(&dst->f_path, &stat, STATX_SIZE,
-			   AT_STATX_FORCE_SYNC);
+				 AT_STATX_FORCE_SYNC);
 }
 
 /*

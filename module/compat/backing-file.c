@@ -9,6 +9,7 @@
  */
 #include <linux/backing-file.h>
 #include <linux/cred.h>
+#include <linux/fsnotify.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/refcount.h>
@@ -244,12 +245,20 @@ int compat_backing_file_mmap(struct file *file, struct vm_area_struct *vma,
 
 #else /* COMPAT_HAVE_BACKING_FILE */
 
+/* Before 6.8, open(2) itself told who watches. */
+static struct file *compat_opened(struct file *file)
+{
+	if (!IS_ERR(file))
+		fsnotify_open(file);
+	return file;
+}
+
 /* These files have the lower's path: that is what /proc/PID/maps shows. */
 struct file *compat_backing_file_open(const struct file *user_file, int flags,
 				      const struct path *real_path,
 				      const struct cred *cred)
 {
-	return dentry_open(real_path, flags, cred);
+	return compat_opened(dentry_open(real_path, flags, cred));
 }
 
 struct file *compat_backing_tmpfile_open(const struct file *user_file,
@@ -257,8 +266,10 @@ struct file *compat_backing_tmpfile_open(const struct file *user_file,
 					 const struct path *real_parentpath,
 					 umode_t mode, const struct cred *cred)
 {
-	return vfs_tmpfile_open(mnt_user_ns(real_parentpath->mnt),
-				real_parentpath, mode, flags, cred);
+	struct user_namespace *ns = mnt_user_ns(real_parentpath->mnt);
+
+	return compat_opened(vfs_tmpfile_open(ns, real_parentpath, mode, flags,
+					      cred));
 }
 
 int compat_backing_file_mmap(struct file *file, struct vm_area_struct *vma,

@@ -130,7 +130,7 @@ static int offloadfs_rpc_probe_directory(struct offloadfs_rpc_probe *p)
 	}
 	do {
 		err = vfs_getattr_nosec(&mount->lower, &stat, STATX_BASIC_STATS,
-				  AT_STATX_FORCE_SYNC);
+					AT_STATX_FORCE_SYNC);
 		err = err ?: offloadfs_rpc_ask(p, &mount->lower, NULL);
 		if (err)
 			return err;
@@ -206,7 +206,7 @@ static bool offloadfs_rpc_sees_answer(const struct offloadfs_rpc_probe *p,
 	loff_t pos = 0;
 
 	if (vfs_getattr_nosec(&file->f_path, &stat, STATX_BASIC_STATS,
-			AT_STATX_FORCE_SYNC) || stat.size != sizeof(got) ||
+			      AT_STATX_FORCE_SYNC) || stat.size != sizeof(got) ||
 	    i_size_read(file_inode(file)) != sizeof(got) ||
 	    invalidate_inode_pages2(file->f_mapping))
 		return false;

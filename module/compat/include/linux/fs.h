@@ -50,12 +50,17 @@
 #define SB_I_ALLOW_HSM		0
 #endif
 
-/* 6.14: a file's mode says whether someone does; before, it was less exact. */
-#ifdef FMODE_FSNOTIFY_PERM
+/*
+ * 6.14: a file's mode says whether someone does; before, it was less exact, or
+ * only said that nobody fills files.
+ */
+#ifndef FMODE_FSNOTIFY_ACCESS_PERM
 #undef FMODE_FSNOTIFY_HSM
+#ifdef FMODE_FSNOTIFY_PERM
 #define FMODE_FSNOTIFY_HSM	FMODE_FSNOTIFY_PERM
-#elif !defined(FMODE_FSNOTIFY_HSM)
+#else
 #define FMODE_FSNOTIFY_HSM(mode)	true
+#endif
 #endif
 
 /* 6.11 */
