@@ -33,7 +33,7 @@ t_mergerfs() {
 	mkdir low
 	mergerfs -o "cache.files=${1:-libfuse}" base low
 	omount low up
-	names links xattrs
+	names links late-counts xattrs
 	copies copies_offloaded=1
 	no_clones
 	counted copies_offloaded=1 xcopy cfr up/src up/dst

@@ -96,7 +96,7 @@ t_xfs() {
 t_btrfs() {
 	need_dev
 	make_lower btrfs low
-	of btrfs 11
+	of btrfs 10
 }
 
 t_tmpfs() {

@@ -18,7 +18,8 @@ said() {
 		set +eE
 		trap - ERR EXIT
 		"$2" "$1" "$3" 2>&1
-	) | sed "s,\<$1\>,MNT,g; s,$3\>,BELOW,g" >"said.$1"
+	) | sed "s,\<$1\>,MNT,g; s,$3\>,BELOW,g
+		s/cannot mount .* read-only/cannot mount it read-only/" >"said.$1"
 }
 
 # same SCENARIO [DIR]: the scenario gets the mount, and the directory below it

@@ -43,29 +43,32 @@ seen() {
 }
 
 cleanup() {
-	! mountpoint -q client || umount client
+	local d
+	for d in client upper-client; do
+		! mountpoint -q $d || umount $d
+	done
 	stop_nfs
 }
 
-# exported DIR: by NFS 4.2, with a client on "client".
+# exported: both sides, by NFS 4.2, each with a client of its own, which the
+# server lets lock when its grace period is over.
 exported() {
 	need_dev
 	need python3
 	setup_pair xfs
-	serve_nfs "$1"
+	serve_nfs low up
 	trap 'cleanup' EXIT
-	mount_nfs 4.2 "$1" client
+	mount_nfs 4.2 low client
+	mount_nfs 4.2 up upper-client
 	echo text >up/f
 }
 
-t_lower_server() {
-	exported low
+t_locks() {
+	exported
 	seen client/f up/f low/f
-}
-
-t_mount_server() {
-	exported up
-	seen client/f up/f low/f
+	seen upper-client/f up/f low/f
+	waits client/f up/f
+	waits upper-client/f up/f
 }
 
 # waits FILE FILE: who wants what is locked by the other name waits, and gets it.
@@ -88,21 +91,11 @@ waits() {
 	END
 }
 
-t_lower_waits() {
-	exported low
-	waits client/f up/f
-}
-
-t_mount_waits() {
-	exported up
-	waits client/f up/f
-}
-
 # A client that reads a file through the server of the lower has a delegation
 # of it: whoever changes it through the mount waits until it is back.
 t_delegation() {
 	local n=0 op
-	exported low
+	exported
 	sleep 11 # no delegations in the grace period
 	for op in 'chmod 600 up/f' 'mv up/f up/g' 'ln up/f up/g' 'rm up/f' \
 		'truncate -s 3 up/f' 'mv up/h up/f' 'chown 1 up/f' 'touch up/f'; do
@@ -150,8 +143,5 @@ t_stacked_lease() {
 
 run_tests \
 	't_stacked_lease a lease through two mounts' \
-	't_lower_server locks by a server of the lower' \
-	't_mount_server locks by a server of the mount' \
-	't_lower_waits waiting for locks, with a server of the lower' \
-	't_mount_waits waiting for locks, with a server of the mount' \
+	't_locks locks, and waiting for them, with a server of either side' \
 	't_delegation delegations of files in the lower'

@@ -98,6 +98,8 @@ t_resize() {
 	is size 16777216 "$(blockdev --getsize64 "$LOOP")"
 	ln up/image up/other
 	truncate -s 32M low/other
+	# Linux 6.1 takes the size that the VFS knows.
+	stat up/image >/dev/null
 	losetup -c "$LOOP"
 	is grown 33554432 "$(blockdev --getsize64 "$LOOP")"
 	rm up/image up/other
@@ -188,8 +190,9 @@ handles() {
 		os.rename('low/a/b', 'low/moved')
 		forget()
 		assert os.read(by_handle('up', up['a/b/c/f']), 9) == b'textmore'
+		where = os.path.realpath('up/moved/c')
 		d = by_handle('up', up['a/b/c'])
-		assert os.readlink('/proc/self/fd/%d' % d) == os.path.realpath('up/moved/c')
+		assert os.readlink('/proc/self/fd/%d' % d) == where
 		# And is stale when the last link and the last user are gone.
 		os.close(f)
 		os.unlink('up/h')

@@ -167,7 +167,7 @@ t_commit() {
 	# It has too much to do: asked again, and nothing is lost.
 	lie 'commit:1-3 status:10008'
 	fsync 'ok ok' || fail 'COMMIT of a busy server'
-	is COMMITs 4 "$(liar_calls commit)"
+	is COMMITs 6 "$(liar_calls commit)"
 	# From here on the lower, which the liar shares, has errors to tell of, too.
 	for l in 'verifier' 'status:5'; do
 		lie "commit $l"

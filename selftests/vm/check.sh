@@ -11,7 +11,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-kernels=$(series_list) prefix="" jobs=2 all=yes
+kernels=$(series_list) prefix="" jobs=3 all=yes
 while getopts k:t:j:1: opt; do
 	case $opt in
 	k) kernels=$OPTARG; all="" ;;
@@ -100,7 +100,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 # check_kernel SERIES: its TAP on stdout.
 check_kernel() {
 	local series=$1 rc=0 start=$SECONDS shared hits log=$build/check-$1.log
-	local limit=3600 test_options=
+	local limit=4800 test_options=
 	if [ "$series" = debug ]; then
 		limit=9000
 		test_options="-o 2400"

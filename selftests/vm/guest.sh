@@ -51,6 +51,7 @@ image=$(guest_image)
 virtme=$(virtme_dir)
 rel=$(kernel_release "$series")
 
+# shellcheck disable=SC2317 # called by a trap
 end_virtiofs() {
 	local pid
 	for pid in $(pgrep -f -- "--socket-path /build/${tmp#"$build"/}/virtiofs"); do
@@ -133,6 +134,7 @@ serve_virtiofs() {
 		sleep 0.1
 	done
 	[ -S "$tmp/virtiofs" ] || return 0
+	# shellcheck disable=SC2054 # commas that are QEMU's
 	virtiofs=(-object "memory-backend-memfd,id=memory,size=$memory,share=on"
 		-machine memory-backend=memory
 		-chardev "socket,id=virtiofs,path=$tmp/virtiofs"
