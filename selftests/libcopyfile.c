@@ -262,4 +262,3 @@ int print_result(unsigned int proc, const union copyfile_any_res *r)
 	}
 	return 0;
 }
-

@@ -386,4 +386,3 @@ ssize_t offloadfs_rpc_copy(void *priv, struct offloadfs_copy_request *req)
 	offloadfs_rpc_free_copy(c);
 	return ret;
 }
-
